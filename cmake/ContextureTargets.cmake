@@ -1,0 +1,21 @@
+# contexture_library(NAME SOURCES... DEPS...): one static library per folder, alias contexture::NAME.
+function(contexture_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(contexture_${name} STATIC ${ARG_SOURCES})
+  add_library(contexture::${name} ALIAS contexture_${name})
+  target_include_directories(contexture_${name} PUBLIC "${PROJECT_SOURCE_DIR}")
+  target_link_libraries(contexture_${name} PUBLIC ${ARG_DEPS} PRIVATE contexture_compiler)
+endfunction()
+
+# contexture_test(NAME SOURCES... DEPS... LABEL unit|integration|golden|benchmark): one GoogleTest program.
+function(contexture_test name)
+  cmake_parse_arguments(ARG "" "LABEL" "SOURCES;DEPS" ${ARGN})
+  if(NOT ARG_LABEL)
+    set(ARG_LABEL unit)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} contexture_compiler GTest::gmock GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 300)
+endfunction()

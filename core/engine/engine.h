@@ -1,0 +1,60 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/engine/output_plan.h"
+#include "core/model/model_directory.h"
+#include "core/tensor/packed_batch.h"
+
+namespace contexture {
+
+enum class Precision { kFloat32 };
+
+struct EngineOptions {
+  Precision precision = Precision::kFloat32;
+  // Tokens of the largest batch that Run is given. Default: large enough to amortise the weights, small
+  // enough that a batch stays in the L2 cache. A single longer sequence is still taken.
+  int max_batch_tokens = 512;
+};
+
+// The scratch memory of one worker, allocated once. Not thread safe: one per thread.
+class Workspace {
+ public:
+  virtual ~Workspace() = default;
+};
+
+// What a loaded model is; constant.
+struct EngineInfo {
+  EncoderConfig config;
+  PoolingConfig pooling;
+  int max_text_length = 0;
+  int max_batch_tokens = 0;
+  std::string precision;    // "f32"
+  std::string isa;          // "avx512", "avx2", ...
+  std::string fingerprint;  // SHA-256, hex
+  size_t weight_bytes = 0;     // packed weights in memory
+  size_t workspace_bytes = 0;  // of one Workspace
+};
+
+// A loaded encoder. Run is const and safe from many threads, each with its own Workspace. The vectors of
+// a sequence do not depend on the batch it is in, bit for bit.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual const EngineInfo& info() const = 0;
+  virtual std::unique_ptr<Workspace> NewWorkspace() const = 0;
+  // Computes the plan's outputs of the batch's sequences. Blocks for the computation; allocates nothing.
+  // INVALID_ARGUMENT: an id, type id or length outside the model's range, or more tokens than the
+  // workspace holds (callers check before, so that one bad sequence cannot fail its neighbours).
+  virtual absl::Status Run(const PackedBatch& batch, const OutputPlan& plan,
+                           Workspace& workspace) const = 0;
+};
+
+// Packs the weights of DIRECTORY and generates all kernels; the mapped file is released.
+absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(ModelDirectory directory,
+                                                   const EngineOptions& options);
+
+}  // namespace contexture

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace contexture {
+
+enum class Truncation { kError, kRight, kLeft };
+
+struct Encoding {
+  std::vector<uint32_t> ids;
+  std::vector<uint32_t> type_ids;  // as long as ids
+  uint32_t original_length = 0;    // tokens before truncation, special tokens included
+  bool truncated() const { return original_length != ids.size(); }
+};
+
+struct Token {
+  uint32_t id = 0;
+  std::string text;
+  uint32_t begin = 0, end = 0;  // bytes of the input, end exclusive; 0, 0 for special tokens
+  bool special = false;
+};
+
+struct EncodeOptions {
+  int max_length = 0;  // tokens, special tokens included; 0: no limit
+  Truncation truncation = Truncation::kError;
+};
+
+// Text to token ids as the model's tokenizer.json says, equal to the Hugging Face `tokenizers` library.
+// Truncation and padding of the file are ignored: the options rule. Thread safe; nothing blocks.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+  // INVALID_ARGUMENT: text is not UTF-8, is empty, or is over max_length with Truncation::kError (both
+  // lengths are named). Special tokens are added and survive truncation.
+  virtual absl::StatusOr<Encoding> Encode(absl::string_view text,
+                                          const EncodeOptions& options) const = 0;
+  // A pair, with the type ids of the template. Longest-first truncation. FAILED_PRECONDITION: the
+  // tokenizer has no pair template.
+  virtual absl::StatusOr<Encoding> EncodePair(absl::string_view first, absl::string_view second,
+                                              const EncodeOptions& options) const = 0;
+  virtual absl::StatusOr<std::vector<Token>> Tokenize(absl::string_view text,
+                                                      bool add_special_tokens) const = 0;
+  // One more than the largest id, added tokens included.
+  virtual uint32_t vocabulary_size() const = 0;
+};
+
+// Reads a tokenizer.json. NOT_FOUND: no such file. INVALID_ARGUMENT: the file is broken.
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& path);
+
+}  // namespace contexture
