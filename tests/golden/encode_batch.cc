@@ -1,0 +1,53 @@
+#include "tests/golden/encode_batch.h"
+
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+
+namespace contexture::testing {
+namespace {
+
+bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<SequenceVectors>> EncodeBatch(
+    const Engine& engine, Workspace& workspace,
+    const std::vector<const std::vector<uint32_t>*>& sequences) {
+  const EngineInfo& info = engine.info();
+  const int hidden = info.config.hidden_size;
+  const OutputSpec tokens{.kind = OutputKind::kTokens, .dimensions = hidden};
+  const OutputSpec pooled{.kind = OutputKind::kPooled,
+                          .pooling = info.pooling.kind,
+                          .normalize = info.pooling.normalize,
+                          .dimensions = hidden};
+  std::vector<uint32_t> ids, offsets = {0}, slot_offsets = {0};
+  std::vector<OutputSlot> slots;
+  std::vector<SequenceVectors> results(sequences.size());
+  std::vector<uint8_t> non_finite(sequences.size(), 0);
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    ids.insert(ids.end(), sequences[i]->begin(), sequences[i]->end());
+    offsets.push_back(static_cast<uint32_t>(ids.size()));
+    results[i].tokens.resize(sequences[i]->size() * hidden);
+    results[i].pooled.resize(hidden);
+    slots.push_back({tokens, reinterpret_cast<char*>(results[i].tokens.data())});
+    slots.push_back({pooled, reinterpret_cast<char*>(results[i].pooled.data())});
+    slot_offsets.push_back(static_cast<uint32_t>(slots.size()));
+  }
+  const PackedBatch batch{.ids = ids, .type_ids = {}, .offsets = offsets};
+  const OutputPlan plan{
+      .slots = slots, .offsets = slot_offsets, .non_finite = absl::MakeSpan(non_finite)};
+  if (absl::Status status = engine.Run(batch, plan, workspace); !status.ok()) return status;
+  for (size_t i = 0; i < non_finite.size(); ++i) {
+    if (non_finite[i]) return absl::InternalError(absl::StrCat("sequence ", i, " is not finite"));
+  }
+  return results;
+}
+
+bool BitIdentical(const SequenceVectors& a, const SequenceVectors& b) {
+  return SameBits(a.tokens, b.tokens) && SameBits(a.pooled, b.pooled);
+}
+
+}  // namespace contexture::testing

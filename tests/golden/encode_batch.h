@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/engine/engine.h"
+
+namespace contexture::testing {
+
+// The outputs of one sequence: a vector per token, and the pooled one as the model directory says.
+struct SequenceVectors {
+  std::vector<float> tokens;  // [length, hidden]
+  std::vector<float> pooled;  // [hidden]
+};
+
+// Runs the sequences as one batch. INTERNAL: the engine marked a result as not finite.
+absl::StatusOr<std::vector<SequenceVectors>> EncodeBatch(
+    const Engine& engine, Workspace& workspace,
+    const std::vector<const std::vector<uint32_t>*>& sequences);
+
+// Whether both hold the same bits.
+bool BitIdentical(const SequenceVectors& a, const SequenceVectors& b);
+
+}  // namespace contexture::testing
