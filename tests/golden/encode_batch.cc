@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace contexture::testing {
+namespace contexture::test_support {
 namespace {
 
 bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
@@ -50,4 +50,4 @@ bool BitIdentical(const SequenceVectors& a, const SequenceVectors& b) {
   return SameBits(a.tokens, b.tokens) && SameBits(a.pooled, b.pooled);
 }
 
-}  // namespace contexture::testing
+}  // namespace contexture::test_support

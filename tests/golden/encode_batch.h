@@ -6,7 +6,7 @@
 #include "absl/status/statusor.h"
 #include "core/engine/engine.h"
 
-namespace contexture::testing {
+namespace contexture::test_support {
 
 // The outputs of one sequence: a vector per token, and the pooled one as the model directory says.
 struct SequenceVectors {
@@ -22,4 +22,4 @@ absl::StatusOr<std::vector<SequenceVectors>> EncodeBatch(
 // Whether both hold the same bits.
 bool BitIdentical(const SequenceVectors& a, const SequenceVectors& b);
 
-}  // namespace contexture::testing
+}  // namespace contexture::test_support

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
 
-namespace contexture::testing {
+namespace contexture::test_support {
 namespace {
 
 using Json = nlohmann::json;
@@ -106,4 +106,4 @@ absl::StatusOr<GoldenFile> ReadGoldenFile(const std::string& stem) {
   }
 }
 
-}  // namespace contexture::testing
+}  // namespace contexture::test_support

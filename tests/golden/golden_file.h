@@ -6,7 +6,7 @@
 
 #include "absl/status/statusor.h"
 
-namespace contexture::testing {
+namespace contexture::test_support {
 
 // What make_golden.py recorded about one text.
 struct GoldenText {
@@ -29,4 +29,4 @@ struct GoldenFile {
 // pass through the code under test. NOT_FOUND: no such file. INVALID_ARGUMENT: a broken one.
 absl::StatusOr<GoldenFile> ReadGoldenFile(const std::string& stem);
 
-}  // namespace contexture::testing
+}  // namespace contexture::test_support

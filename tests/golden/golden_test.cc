@@ -23,12 +23,12 @@
 namespace contexture {
 namespace {
 
-using ::contexture::testing::BitIdentical;
-using ::contexture::testing::EncodeBatch;
-using ::contexture::testing::GoldenFile;
-using ::contexture::testing::GoldenText;
-using ::contexture::testing::ReadGoldenFile;
-using ::contexture::testing::SequenceVectors;
+using ::contexture::test_support::BitIdentical;
+using ::contexture::test_support::EncodeBatch;
+using ::contexture::test_support::GoldenFile;
+using ::contexture::test_support::GoldenText;
+using ::contexture::test_support::ReadGoldenFile;
+using ::contexture::test_support::SequenceVectors;
 
 // float32 with another order of accumulation over 6 layers stays within a few 1e-6 of transformers;
 // a wrong epsilon, scale or GELU form is far outside.
