@@ -12,16 +12,17 @@ enum class Isa { kGeneric, kAvx2, kAvx512, kAvx512Vnni, kAvx512Bf16, kAmx };
 // "generic", "avx2", "avx512", "avx512_vnni", "avx512_bf16", "amx".
 absl::string_view Name(Isa isa);
 
-// The best instruction set that the CPU has, the operating system grants and CONTEXTURE_MAX_ISA (one of
-// the names above) allows. Constant in a process; asks the kernel for AMX state at the first call.
+// The best instruction set that the CPU has, the operating system grants and CONTEXTURE_MAX_ISA
+// (one of the names above) allows. Constant in a process; asks the kernel for AMX state at the
+// first call.
 Isa DetectIsa();
 
 // The CPUs that this process may really use.
 struct CpuGrant {
-  int affinity_cpus = 0;     // CPUs in the affinity mask
-  double quota_cpus = 0.0;   // cgroup v1 or v2 CFS quota, in CPUs; 0: none
-  int cores = 1;             // threads worth running: min of both, rounded down, at least 1
-  std::string model_name;    // "Intel(R) Xeon(R) Processor"
+  int affinity_cpus = 0;    // CPUs in the affinity mask
+  double quota_cpus = 0.0;  // cgroup v1 or v2 CFS quota, in CPUs; 0: none
+  int cores = 1;            // threads worth running: min of both, rounded down, at least 1
+  std::string model_name;   // "Intel(R) Xeon(R) Processor"
 };
 // Reads the affinity mask, /proc and /sys/fs/cgroup. Never fails: what cannot be read is left out.
 CpuGrant DetectCpuGrant();

@@ -6,8 +6,8 @@
 // The only two macros of the project (Debian 12's Abseil ships none).
 
 // Returns from the function when EXPRESSION, an absl::Status, is not OK.
-#define CTX_RETURN_IF_ERROR(expression)                        \
-  do {                                                         \
+#define CTX_RETURN_IF_ERROR(expression)                                              \
+  do {                                                                               \
     if (absl::Status ctx_status = (expression); !ctx_status.ok()) return ctx_status; \
   } while (false)
 

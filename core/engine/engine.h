@@ -15,8 +15,9 @@ enum class Precision { kFloat32 };
 
 struct EngineOptions {
   Precision precision = Precision::kFloat32;
-  // Tokens of the largest batch that Run is given. Default: large enough to amortise the weights, small
-  // enough that a batch stays in the L2 cache. A single longer sequence is still taken.
+  // Tokens that are computed together; Run splits a larger batch at whole sequences, and a longer
+  // sequence is computed alone. Default: enough to amortise the reading of the weights, few enough
+  // that the activations stay in the L2 cache.
   int max_batch_tokens = 512;
 };
 
@@ -32,23 +33,23 @@ struct EngineInfo {
   PoolingConfig pooling;
   int max_text_length = 0;
   int max_batch_tokens = 0;
-  std::string precision;    // "f32"
-  std::string isa;          // "avx512", "avx2", ...
-  std::string fingerprint;  // SHA-256, hex
+  std::string precision;       // "f32"
+  std::string isa;             // "avx512", "avx2", ...
+  std::string fingerprint;     // SHA-256, hex
   size_t weight_bytes = 0;     // packed weights in memory
   size_t workspace_bytes = 0;  // of one Workspace
 };
 
-// A loaded encoder. Run is const and safe from many threads, each with its own Workspace. The vectors of
-// a sequence do not depend on the batch it is in, bit for bit.
+// A loaded encoder. Run is const and safe from many threads, each with its own Workspace. The
+// vectors of a sequence do not depend on the batch it is in, bit for bit.
 class Engine {
  public:
   virtual ~Engine() = default;
   virtual const EngineInfo& info() const = 0;
   virtual std::unique_ptr<Workspace> NewWorkspace() const = 0;
-  // Computes the plan's outputs of the batch's sequences. Blocks for the computation; allocates nothing.
-  // INVALID_ARGUMENT: an id, type id or length outside the model's range, or more tokens than the
-  // workspace holds (callers check before, so that one bad sequence cannot fail its neighbours).
+  // Computes the plan's outputs of the batch's sequences. Blocks for the computation; allocates
+  // nothing. INVALID_ARGUMENT: an id, type id or length outside the model's range (callers check
+  // before, so that one bad sequence cannot fail its neighbours).
   virtual absl::Status Run(const PackedBatch& batch, const OutputPlan& plan,
                            Workspace& workspace) const = 0;
 };

@@ -5,8 +5,8 @@
 
 namespace contexture {
 
-// One typed description of every encoder family. Families differ by these values alone; the reader of
-// config.json (config_reader.h) is the only place that knows a family's field names.
+// One typed description of every encoder family. Families differ by these values alone; the reader
+// of config.json (config_reader.h) is the only place that knows a family's field names.
 
 enum class PositionKind { kNone, kLearned };
 enum class NormPlacement {
@@ -38,13 +38,13 @@ struct EncoderConfig {
   int hidden_size = 0;
   int num_layers = 0;
   int vocabulary_size = 0;
-  int type_vocabulary_size = 0;   // 0: no type embedding
-  float embedding_scale = 1.0f;   // token embeddings are multiplied by it
-  bool embedding_norm = true;     // a norm after the sum of the embeddings
-  int max_length = 0;             // most tokens of one sequence
+  int type_vocabulary_size = 0;  // 0: no type embedding
+  float embedding_scale = 1.0f;  // token embeddings are multiplied by it
+  bool embedding_norm = true;    // a norm after the sum of the embeddings
+  int max_length = 0;            // most tokens of one sequence
   float norm_epsilon = 0.0f;
   NormPlacement norm_placement = NormPlacement::kPost;
-  bool final_norm = false;        // a norm after the last layer
+  bool final_norm = false;  // a norm after the last layer
   PositionConfig position;
   AttentionConfig attention;
   FeedForwardConfig feed_forward;

@@ -7,7 +7,8 @@
 namespace contexture {
 
 // The weights of an encoder as views into the file that holds them, bound once by name and shape.
-// Absent parts have a null `data`. Data types: F32 (F16 and BF16 come with the families that use them).
+// Absent parts have a null `data`. Data types: F32 (F16 and BF16 come with the families that use
+// them).
 
 struct LinearWeights {
   TensorView weight;  // [out, in]
@@ -23,8 +24,8 @@ struct LayerWeights {
   LinearWeights query, key, value;  // [heads * head_size, hidden]
   LinearWeights attention_output;   // [hidden, heads * head_size]
   NormWeights attention_norm;
-  LinearWeights up;                 // [intermediate, hidden]
-  LinearWeights down;               // [hidden, intermediate]
+  LinearWeights up;    // [intermediate, hidden]
+  LinearWeights down;  // [hidden, intermediate]
   NormWeights output_norm;
 };
 

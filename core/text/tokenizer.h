@@ -31,13 +31,14 @@ struct EncodeOptions {
   Truncation truncation = Truncation::kError;
 };
 
-// Text to token ids as the model's tokenizer.json says, equal to the Hugging Face `tokenizers` library.
-// Truncation and padding of the file are ignored: the options rule. Thread safe; nothing blocks.
+// Text to token ids as the model's tokenizer.json says, equal to the Hugging Face `tokenizers`
+// library. Truncation and padding of the file are ignored: the options rule. Thread safe; nothing
+// blocks.
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
-  // INVALID_ARGUMENT: text is not UTF-8, is empty, or is over max_length with Truncation::kError (both
-  // lengths are named). Special tokens are added and survive truncation.
+  // INVALID_ARGUMENT: text is not UTF-8, is empty, or is over max_length with Truncation::kError
+  // (both lengths are named). Special tokens are added and survive truncation.
   virtual absl::StatusOr<Encoding> Encode(absl::string_view text,
                                           const EncodeOptions& options) const = 0;
   // A pair, with the type ids of the template. Longest-first truncation. FAILED_PRECONDITION: the

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "oneapi/dnnl/dnnl_ukernel.h"
+
+namespace contexture::kernels {
+
+// C[m, n] = A[m, k] B[k, n] in float, as machine code made for these numbers by oneDNN's
+// micro-kernel API (its C form: the same in 3.7 and later, and its calls allocate nothing).
+// Immutable, thread safe.
+struct BrgemmShape {
+  int m, n, k;
+  int a_stride, b_stride, c_stride;
+  bool operator==(const BrgemmShape&) const = default;
+};
+
+class BrgemmKernel {
+ public:
+  // INTERNAL: oneDNN refuses the shape on this CPU.
+  static absl::StatusOr<std::shared_ptr<const BrgemmKernel>> Create(const BrgemmShape& shape);
+  ~BrgemmKernel();
+  BrgemmKernel(const BrgemmKernel&) = delete;
+  BrgemmKernel& operator=(const BrgemmKernel&) = delete;
+
+  void Run(const float* a, const float* b, float* c) const;
+
+ private:
+  BrgemmKernel() = default;
+  dnnl_brgemm_t handle_ = nullptr;
+};
+
+// The kernel for `shape`, made at most once while somebody holds it: the layers of a model share
+// theirs. Locks; for load time only.
+absl::StatusOr<std::shared_ptr<const BrgemmKernel>> SharedBrgemmKernel(const BrgemmShape& shape);
+
+}  // namespace contexture::kernels

@@ -1,0 +1,112 @@
+#include "core/kernels/reference.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+
+namespace contexture::kernels::reference {
+
+void Norm(const NormArgs& args) {
+  for (int r = 0; r < args.rows; ++r) {
+    std::vector<double> x(args.size);
+    const size_t at = static_cast<size_t>(r) * args.size;
+    double mean = 0, variance = 0;
+    for (int c = 0; c < args.size; ++c) {
+      x[c] = args.input[at + c];
+      if (args.bias != nullptr) x[c] += args.bias[c];
+      if (args.residual != nullptr) x[c] += args.residual[at + c];
+      mean += x[c] / args.size;
+    }
+    for (double v : x) variance += (v - mean) * (v - mean) / args.size;
+    for (int c = 0; c < args.size; ++c) {
+      args.output[at + c] = static_cast<float>(
+          (x[c] - mean) / std::sqrt(variance + args.epsilon) * args.gamma[c] + args.beta[c]);
+    }
+  }
+}
+
+void Add(const AddArgs& args) {
+  for (int i = 0; i < args.rows * args.size; ++i) {
+    const double bias = args.bias == nullptr ? 0 : args.bias[i % args.size];
+    const double residual = args.residual == nullptr ? 0 : args.residual[i];
+    args.output[i] = static_cast<float>(args.input[i] + bias + residual);
+  }
+}
+
+double Activate(Epilogue epilogue, double x) {
+  switch (epilogue) {
+    case Epilogue::kNone:
+    case Epilogue::kBias:
+      return x;
+    case Epilogue::kBiasGeluErf:
+      return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+    case Epilogue::kBiasGeluTanh:
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case Epilogue::kBiasRelu:
+      return std::max(x, 0.0);
+    case Epilogue::kBiasSilu:
+      return x / (1 + std::exp(-x));
+  }
+  return x;
+}
+
+void ApplyEpilogue(const EpilogueArgs& args) {
+  if (args.epilogue == Epilogue::kNone) return;
+  for (int r = 0; r < args.rows; ++r) {
+    for (int c = 0; c < args.columns; ++c) {
+      float& x = args.tile[static_cast<size_t>(r) * args.stride + c];
+      x = static_cast<float>(Activate(args.epilogue, static_cast<double>(x) + args.bias[c]));
+    }
+  }
+}
+
+void Attend(const AttentionArgs& args) {
+  for (int i = 0; i < args.query_length; ++i) {
+    const int keys = args.causal ? std::min(i + 1, args.key_length) : args.key_length;
+    std::vector<double> weight(keys);
+    double max = -INFINITY, sum = 0;
+    for (int j = 0; j < keys; ++j) {
+      for (int d = 0; d < args.head_size; ++d) {
+        weight[j] += static_cast<double>(args.query[static_cast<size_t>(i) * args.stride + d]) *
+                     args.key[static_cast<size_t>(j) * args.stride + d];
+      }
+      weight[j] *= args.scale;
+      max = std::max(max, weight[j]);
+    }
+    for (double& w : weight) sum += w = std::exp(w - max);
+    for (int d = 0; d < args.head_size; ++d) {
+      double context = 0;
+      for (int j = 0; j < keys; ++j) {
+        context += weight[j] / sum * args.value[static_cast<size_t>(j) * args.stride + d];
+      }
+      args.context[static_cast<size_t>(i) * args.context_stride + d] = static_cast<float>(context);
+    }
+  }
+}
+
+void Pool(PoolMode mode, const float* input, int rows, int size, float* output) {
+  for (int c = 0; c < size; ++c) {
+    double sum = 0, max = -INFINITY;
+    for (int r = 0; r < rows; ++r) {
+      const double x = input[static_cast<size_t>(r) * size + c];
+      sum += x;
+      max = std::max(max, x);
+    }
+    output[c] = static_cast<float>(mode == PoolMode::kMean ? sum / rows : max);
+  }
+}
+
+void Multiply(const MatrixArgs& args) {
+  for (int r = 0; r < args.rows; ++r) {
+    for (int o = 0; o < args.out; ++o) {
+      double sum = 0;
+      for (int i = 0; i < args.in; ++i) {
+        sum += static_cast<double>(args.x[static_cast<size_t>(r) * args.in + i]) *
+               args.weight[static_cast<size_t>(o) * args.in + i];
+      }
+      args.y[static_cast<size_t>(r) * args.out + o] = static_cast<float>(sum);
+    }
+  }
+}
+
+}  // namespace contexture::kernels::reference

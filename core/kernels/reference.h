@@ -1,0 +1,28 @@
+#pragma once
+
+#include <vector>
+
+#include "core/kernels/vector_kernels.h"
+
+// The slow, obvious twin of every kernel: plain loops in double precision. For tests.
+namespace contexture::kernels::reference {
+
+void Norm(const NormArgs& args);
+void Add(const AddArgs& args);
+void ApplyEpilogue(const EpilogueArgs& args);
+void Attend(const AttentionArgs& args);
+void Pool(PoolMode mode, const float* input, int rows, int size, float* output);
+
+// y[r, o] = sum over i of x[r, i] * weight[o, i]
+struct MatrixArgs {
+  const float* x;       // [rows, in]
+  const float* weight;  // [out, in]
+  float* y;             // [rows, out]
+  int rows, in, out;
+};
+void Multiply(const MatrixArgs& args);
+
+// The activation of an epilogue.
+double Activate(Epilogue epilogue, double x);
+
+}  // namespace contexture::kernels::reference

@@ -1,0 +1,62 @@
+#pragma once
+
+// Eight float lanes of AVX2 with FMA. See simd_generic.h.
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace contexture::simd_avx2 {
+
+inline __m256i FirstLanes(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+struct F32 {
+  static constexpr int kLanes = 8;
+  static constexpr int kTileRows = 4;
+  static constexpr int kTileVectors = 2;
+  __m256 v;
+
+  static F32 Zero() { return {_mm256_setzero_ps()}; }
+  static F32 Set(float x) { return {_mm256_set1_ps(x)}; }
+  static F32 Load(const float* p) { return {_mm256_loadu_ps(p)}; }
+  static F32 LoadPartial(const float* p, int n) { return {_mm256_maskload_ps(p, FirstLanes(n))}; }
+  void Store(float* p) const { _mm256_storeu_ps(p, v); }
+  void StorePartial(float* p, int n) const { _mm256_maskstore_ps(p, FirstLanes(n), v); }
+  F32 KeepFirst(int n, F32 other) const {
+    return {_mm256_blendv_ps(other.v, v, _mm256_castsi256_ps(FirstLanes(n)))};
+  }
+  float ReduceAdd() const {
+    __m128 h = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    h = _mm_add_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_add_ss(h, _mm_shuffle_ps(h, h, 1)));
+  }
+  float ReduceMax() const {
+    __m128 h = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    h = _mm_max_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_max_ss(h, _mm_shuffle_ps(h, h, 1)));
+  }
+};
+
+inline F32 operator+(F32 a, F32 b) { return {_mm256_add_ps(a.v, b.v)}; }
+inline F32 operator-(F32 a, F32 b) { return {_mm256_sub_ps(a.v, b.v)}; }
+inline F32 operator*(F32 a, F32 b) { return {_mm256_mul_ps(a.v, b.v)}; }
+inline F32 operator/(F32 a, F32 b) { return {_mm256_div_ps(a.v, b.v)}; }
+inline F32 MulAdd(F32 a, F32 b, F32 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+inline F32 Max(F32 a, F32 b) { return {_mm256_max_ps(a.v, b.v)}; }
+inline F32 Min(F32 a, F32 b) { return {_mm256_min_ps(a.v, b.v)}; }
+inline F32 Abs(F32 a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.v)}; }
+inline F32 FlipSign(F32 a, F32 b) {
+  return {_mm256_xor_ps(a.v, _mm256_and_ps(_mm256_set1_ps(-0.0f), b.v))};
+}
+inline F32 Round(F32 a) {
+  return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+inline F32 ScaleByPowerOfTwo(F32 a, F32 n) {
+  const __m256i exponent =
+      _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23);
+  return {_mm256_mul_ps(a.v, _mm256_castsi256_ps(exponent))};
+}
+
+}  // namespace contexture::simd_avx2

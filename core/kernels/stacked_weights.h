@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstddef>
+
+#include "absl/types/span.h"
+#include "core/base/aligned_buffer.h"
+#include "core/kernels/linear.h"
+
+namespace contexture::kernels {
+
+// The parts of a linear layer read one after another: bias and, by row, weights.
+class StackedWeights {
+ public:
+  explicit StackedWeights(absl::Span<const LinearPart> parts);
+  int out_features() const { return out_features_; }
+  // The in_features weights of output feature `out`; may be unaligned.
+  const char* Row(int out) const;
+  AlignedBuffer<float> Bias() const;
+
+ private:
+  absl::Span<const LinearPart> parts_;
+  int out_features_ = 0;
+};
+
+}  // namespace contexture::kernels

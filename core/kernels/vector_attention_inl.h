@@ -1,0 +1,164 @@
+// Attention of one sequence and head. Included once per instruction set; no include guard on
+// purpose.
+
+namespace contexture::CTX_SIMD {
+
+using kernels::AttentionArgs;
+
+constexpr int RoundUp(int n, int to) { return (n + to - 1) / to * to; }
+
+// The scratch of AttentionArgs, cut up.
+struct AttentionScratch {
+  int key_stride;         // keys rounded up to whole vectors
+  int value_stride;       // of `value`
+  float* key_transposed;  // [head_size, key_stride], zeros past key_length
+  float* scores;          // [kTileRows, key_stride]
+  const float* value;     // [key_length, value_stride], readable in whole vectors
+};
+
+inline AttentionScratch PrepareAttention(const AttentionArgs& args) {
+  AttentionScratch s;
+  s.key_stride = RoundUp(args.key_length, F32::kLanes);
+  s.key_transposed = args.scratch;
+  s.scores = s.key_transposed + static_cast<size_t>(args.head_size) * s.key_stride;
+  for (int j = 0; j < args.key_length; ++j) {
+    const float* key = args.key + static_cast<size_t>(j) * args.stride;
+    for (int d = 0; d < args.head_size; ++d) {
+      s.key_transposed[static_cast<size_t>(d) * s.key_stride + j] = key[d];
+    }
+  }
+  for (int d = 0; d < args.head_size; ++d) {
+    for (int j = args.key_length; j < s.key_stride; ++j) {
+      s.key_transposed[static_cast<size_t>(d) * s.key_stride + j] = 0.0f;
+    }
+  }
+  s.value = args.value;
+  s.value_stride = args.stride;
+  if (args.head_size % F32::kLanes == 0) return s;
+  // A head that ends inside a vector: copy the values with zeros behind, so that whole vectors are
+  // read.
+  s.value_stride = RoundUp(args.head_size, F32::kLanes);
+  float* copy = s.scores + static_cast<size_t>(F32::kTileRows) * s.key_stride;
+  for (int j = 0; j < args.key_length; ++j) {
+    float* row = copy + static_cast<size_t>(j) * s.value_stride;
+    for (int d = 0; d < s.value_stride; ++d) {
+      row[d] = d < args.head_size ? args.value[static_cast<size_t>(j) * args.stride + d] : 0.0f;
+    }
+  }
+  s.value = copy;
+  return s;
+}
+
+// tile[r][v] = sum over k of a[r][k] * b[k][v * lanes ...], k in order: the sum of an element is
+// the same wherever its row stands in a tile.
+template <int kRows, int kVectors>
+inline void MultiplyTile(const float* const* a, const float* b, int b_stride, int depth,
+                         F32 (&tile)[kRows][kVectors]) {
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) tile[r][v] = F32::Zero();
+  }
+  for (int k = 0; k < depth; ++k) {
+    F32 column[kVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) column[v] = F32::Load(b + v * F32::kLanes);
+    b += b_stride;
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const F32 x = F32::Set(a[r][k]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) tile[r][v] = MulAdd(x, column[v], tile[r][v]);
+    }
+  }
+}
+
+template <int kVectors>
+inline void ScoreBlock(const AttentionScratch& s, const float* const* query, int key, int depth) {
+  F32 tile[F32::kTileRows][kVectors];
+  MultiplyTile<F32::kTileRows, kVectors>(query, s.key_transposed + key, s.key_stride, depth, tile);
+  for (int r = 0; r < F32::kTileRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) {
+      tile[r][v].Store(s.scores + static_cast<size_t>(r) * s.key_stride + key + v * F32::kLanes);
+    }
+  }
+}
+
+// Scores become weights e^(scale (s - max)), unnormalised, zero past `keys`; returns 1 / sum.
+inline float SoftmaxRow(float* row, int keys, float scale) {
+  const F32 lowest = F32::Set(-3.0e38f);
+  F32 max = lowest;
+  int j = 0;
+  for (; j + F32::kLanes <= keys; j += F32::kLanes) max = Max(max, F32::Load(row + j));
+  if (j < keys) max = Max(max, F32::Load(row + j).KeepFirst(keys - j, lowest));
+  const F32 scale_vector = F32::Set(scale);
+  const F32 shift = F32::Set(-scale * max.ReduceMax());
+  F32 sum = F32::Zero();
+  for (j = 0; j < keys; j += F32::kLanes) {
+    F32 weight = Exp(MulAdd(F32::Load(row + j), scale_vector, shift));
+    if (keys - j < F32::kLanes) weight = weight.KeepFirst(keys - j, F32::Zero());
+    weight.Store(row + j);
+    sum = sum + weight;
+  }
+  return 1.0f / sum.ReduceAdd();
+}
+
+template <int kVectors>
+inline void ContextBlock(const AttentionArgs& args, const AttentionScratch& s, const float* inverse,
+                         int rows, float* context, int column, int keys) {
+  const float* weights[F32::kTileRows];
+  for (int r = 0; r < F32::kTileRows; ++r) {
+    weights[r] = s.scores + static_cast<size_t>(r) * s.key_stride;
+  }
+  F32 tile[F32::kTileRows][kVectors];
+  MultiplyTile<F32::kTileRows, kVectors>(weights, s.value + column, s.value_stride, keys, tile);
+  for (int r = 0; r < rows; ++r) {
+    for (int v = 0; v < kVectors; ++v) {
+      const int at = column + v * F32::kLanes;
+      const int lanes = args.head_size - at < F32::kLanes ? args.head_size - at : F32::kLanes;
+      StoreLanes(tile[r][v] * F32::Set(inverse[r]),
+                 context + static_cast<size_t>(r) * args.context_stride + at, lanes);
+    }
+  }
+}
+
+// A block of `rows` queries from `first` on: scores, weights, context.
+inline void AttendBlock(const AttentionArgs& args, const AttentionScratch& s, int first, int rows) {
+  const float* query[F32::kTileRows];
+  for (int r = 0; r < F32::kTileRows; ++r) {
+    const int row = first + (r < rows ? r : rows - 1);  // the tile's spare rows repeat the last one
+    query[r] = args.query + static_cast<size_t>(row) * args.stride;
+  }
+  const int seen = args.causal && first + rows < args.key_length ? first + rows : args.key_length;
+  const int keys = RoundUp(seen, F32::kLanes);
+  int j = 0;
+  for (; j + F32::kTileVectors * F32::kLanes <= keys; j += F32::kTileVectors * F32::kLanes) {
+    ScoreBlock<F32::kTileVectors>(s, query, j, args.head_size);
+  }
+  for (; j < keys; j += F32::kLanes) ScoreBlock<1>(s, query, j, args.head_size);
+
+  float inverse[F32::kTileRows];
+  for (int r = 0; r < F32::kTileRows; ++r) {
+    float* row = s.scores + static_cast<size_t>(r) * s.key_stride;
+    const int limit = args.causal && first + r + 1 < seen ? first + r + 1 : seen;
+    inverse[r] = SoftmaxRow(row, limit, args.scale);
+    for (int k = RoundUp(limit, F32::kLanes); k < keys; ++k) row[k] = 0.0f;
+  }
+  float* context = args.context + static_cast<size_t>(first) * args.context_stride;
+  const int columns = RoundUp(args.head_size, F32::kLanes);
+  int c = 0;
+  for (; c + 2 * F32::kLanes <= columns; c += 2 * F32::kLanes) {
+    ContextBlock<2>(args, s, inverse, rows, context, c, seen);
+  }
+  if (c < columns) ContextBlock<1>(args, s, inverse, rows, context, c, seen);
+}
+
+inline void Attend(const AttentionArgs& args) {
+  const AttentionScratch scratch = PrepareAttention(args);
+  for (int first = 0; first < args.query_length; first += F32::kTileRows) {
+    const int left = args.query_length - first;
+    AttendBlock(args, scratch, first, left < F32::kTileRows ? left : F32::kTileRows);
+  }
+}
+
+}  // namespace contexture::CTX_SIMD

@@ -1,0 +1,29 @@
+#include "core/kernels/vector_kernels.h"
+
+namespace contexture::kernels {
+
+extern const VectorKernels kVectorKernelsGeneric;
+#ifdef __x86_64__
+extern const VectorKernels kVectorKernelsAvx2;
+extern const VectorKernels kVectorKernelsAvx512;
+#endif
+
+const VectorKernels& GetVectorKernels(Isa isa) {
+#ifdef __x86_64__
+  if (isa >= Isa::kAvx512) return kVectorKernelsAvx512;
+  if (isa >= Isa::kAvx2) return kVectorKernelsAvx2;
+#endif
+  (void)isa;
+  return kVectorKernelsGeneric;
+}
+
+size_t AttentionScratchFloats(int key_length, int head_size) {
+  constexpr size_t kMaxLanes = 16;
+  constexpr size_t kMaxTileRows = 8;
+  const size_t keys = (key_length + kMaxLanes * 3 - 1) / (kMaxLanes * 3) * (kMaxLanes * 3);
+  const size_t head = (head_size + kMaxLanes - 1) / kMaxLanes * kMaxLanes;
+  // Transposed keys, a block of score rows, copies of the values where head_size has a tail.
+  return keys * head + keys * kMaxTileRows + keys * head;
+}
+
+}  // namespace contexture::kernels

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/base/cpu_info.h"
+
+namespace contexture::kernels {
+
+// Hand-vectorised kernels over float rows, one table per instruction set. All are pure functions of
+// their arguments, allocate nothing and are safe from any thread; a row's result depends on that
+// row alone. Each has a slow twin in reference.h. Strides are in elements.
+
+// output[r] = norm(input[r] + bias + residual[r]) * gamma + beta over the last dimension, with the
+// population variance (LayerNorm: Ba, Kiros, Hinton 2016). `bias`, `residual` may be null.
+struct NormArgs {
+  const float* input;     // [rows, size]
+  const float* bias;      // [size] or null
+  const float* residual;  // [rows, size] or null
+  const float* gamma;     // [size]
+  const float* beta;      // [size]
+  float* output;          // [rows, size]; may be `input` or `residual`
+  int rows;
+  int size;
+  float epsilon;
+};
+
+// output[r] = input[r] + bias + residual[r]
+struct AddArgs {
+  const float* input;     // [rows, size]
+  const float* bias;      // [size] or null
+  const float* residual;  // [rows, size] or null
+  float* output;          // [rows, size]; may alias either input
+  int rows;
+  int size;
+};
+
+enum class Epilogue { kNone, kBias, kBiasGeluErf, kBiasGeluTanh, kBiasRelu, kBiasSilu };
+
+// tile[r][c] = activation(tile[r][c] + bias[c]), in place.
+struct EpilogueArgs {
+  float* tile;        // [rows, columns] at `stride`
+  const float* bias;  // [columns]
+  int rows;
+  int columns;
+  int stride;
+  Epilogue epilogue;
+};
+
+// Scaled dot-product attention of one sequence and one head (Vaswani et al. 2017):
+// context = softmax(scale * query key^T) value, the softmax exact over the whole row.
+struct AttentionArgs {
+  const float* query;  // [query_length, head_size] at `stride`
+  const float* key;    // [key_length, head_size] at `stride`
+  const float* value;  // [key_length, head_size] at `stride`
+  float* context;      // [query_length, head_size] at `context_stride`
+  int query_length;
+  int key_length;
+  int head_size;
+  int stride;
+  int context_stride;
+  float scale;
+  bool causal;     // query i sees keys 0 .. i
+  float* scratch;  // AttentionScratchFloats(key_length, head_size), 64-byte aligned
+};
+// Enough for every instruction set.
+size_t AttentionScratchFloats(int key_length, int head_size);
+
+enum class PoolMode { kMean, kMax };
+
+struct VectorKernels {
+  Isa isa;
+  void (*norm)(const NormArgs&);
+  void (*add)(const AddArgs&);
+  void (*epilogue)(const EpilogueArgs&);
+  void (*attention)(const AttentionArgs&);
+  // output[c] = pooled input[0 .. rows)[c]; input [rows, size] dense.
+  void (*pool)(PoolMode, const float* input, int rows, int size, float* output);
+  // Sum of squares of x[0 .. size).
+  float (*sum_of_squares)(const float* x, int size);
+};
+
+// The table for `isa`, or the best one below it. Constant.
+const VectorKernels& GetVectorKernels(Isa isa);
+
+}  // namespace contexture::kernels

@@ -1,0 +1,17 @@
+#include "core/kernels/simd_avx512.h"
+#include "core/kernels/vector_kernels.h"
+
+#define CTX_SIMD simd_avx512
+#include "core/kernels/vector_attention_inl.h"
+#include "core/kernels/vector_math_inl.h"
+#include "core/kernels/vector_rows_inl.h"
+
+namespace contexture::kernels {
+
+extern const VectorKernels kVectorKernelsAvx512;
+const VectorKernels kVectorKernelsAvx512 = {
+    Isa::kAvx512,     CTX_SIMD::Norm, CTX_SIMD::Add,          CTX_SIMD::ApplyEpilogue,
+    CTX_SIMD::Attend, CTX_SIMD::Pool, CTX_SIMD::SumOfSquares,
+};
+
+}  // namespace contexture::kernels

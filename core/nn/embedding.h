@@ -1,0 +1,38 @@
+#pragma once
+
+#include "core/base/aligned_buffer.h"
+#include "core/kernels/vector_kernels.h"
+#include "core/model/encoder_config.h"
+#include "core/model/encoder_weights.h"
+#include "core/tensor/packed_batch.h"
+
+namespace contexture::nn {
+
+// A normalisation's parameters, copied.
+struct Norm {
+  explicit Norm(const NormWeights& weights);
+  AlignedBuffer<float> gamma, beta;  // [hidden]; empty when absent
+};
+
+// token embedding * scale + position embedding + type embedding, then a norm (BERT: Devlin et al.
+// 2019; the scale sqrt(d_model): Vaswani et al. 2017, 3.4). Immutable, thread safe.
+class Embedding {
+ public:
+  Embedding(const EncoderConfig& config, const EncoderWeights& weights,
+            const kernels::VectorKernels& kernels);
+  // Writes hidden [tokens, hidden] of a batch whose ids, type ids and lengths are in range.
+  void Run(const PackedBatch& batch, float* hidden) const;
+  size_t weight_bytes() const { return tokens_.bytes() + positions_.bytes() + types_.bytes(); }
+
+ private:
+  void EmbedToken(uint32_t id, uint32_t type, int position, float* output) const;
+
+  const EncoderConfig config_;
+  const kernels::VectorKernels& kernels_;
+  AlignedBuffer<float> tokens_;     // [vocabulary, hidden], already scaled
+  AlignedBuffer<float> positions_;  // [offset + positions, hidden] or empty
+  AlignedBuffer<float> types_;      // [types, hidden] or empty
+  Norm norm_;
+};
+
+}  // namespace contexture::nn

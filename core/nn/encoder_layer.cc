@@ -1,0 +1,145 @@
+#include "core/nn/encoder_layer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/status_macros.h"
+
+namespace contexture::nn {
+namespace {
+
+kernels::Epilogue ActivationEpilogue(Activation activation) {
+  switch (activation) {
+    case Activation::kGeluErf:
+      return kernels::Epilogue::kBiasGeluErf;
+    case Activation::kGeluTanh:
+      return kernels::Epilogue::kBiasGeluTanh;
+    case Activation::kRelu:
+      return kernels::Epilogue::kBiasRelu;
+    case Activation::kSilu:
+      return kernels::Epilogue::kBiasSilu;
+  }
+  return kernels::Epilogue::kNone;
+}
+
+kernels::LinearPart Part(const LinearWeights& weights) { return {weights.weight, weights.bias}; }
+
+}  // namespace
+
+EncoderLayer::EncoderLayer(const EncoderConfig& config, const LayerWeights& weights, Isa isa)
+    : config_(config),
+      kernels_(kernels::GetVectorKernels(isa)),
+      attention_norm_(weights.attention_norm),
+      output_norm_(weights.output_norm) {}
+
+absl::StatusOr<std::unique_ptr<EncoderLayer>> EncoderLayer::Create(const EncoderConfig& config,
+                                                                   const LayerWeights& weights,
+                                                                   kernels::LinearBackend backend,
+                                                                   Isa isa) {
+  std::unique_ptr<EncoderLayer> layer(new EncoderLayer(config, weights, isa));
+  CTX_RETURN_IF_ERROR(layer->Init(weights, backend, isa));
+  return layer;
+}
+
+absl::Status EncoderLayer::Init(const LayerWeights& weights, kernels::LinearBackend backend,
+                                Isa isa) {
+  const int hidden = config_.hidden_size;
+  const int inner = config_.feed_forward.intermediate_size;
+  const int attention = attention_size();
+  const auto make = [&](int in, int out, kernels::Epilogue epilogue,
+                        std::initializer_list<kernels::LinearPart> parts) {
+    return kernels::MakeLinear(backend, {in, out, in, out, epilogue, isa}, parts);
+  };
+  CTX_ASSIGN_OR_RETURN(query_key_value_,
+                       make(hidden, 3 * attention, kernels::Epilogue::kBias,
+                            {Part(weights.query), Part(weights.key), Part(weights.value)}));
+  // The biases of these two are added together with the residual.
+  CTX_ASSIGN_OR_RETURN(attention_output_, make(attention, hidden, kernels::Epilogue::kNone,
+                                               {Part(weights.attention_output)}));
+  CTX_ASSIGN_OR_RETURN(up_, make(hidden, inner, ActivationEpilogue(config_.feed_forward.activation),
+                                 {Part(weights.up)}));
+  CTX_ASSIGN_OR_RETURN(down_, make(inner, hidden, kernels::Epilogue::kNone, {Part(weights.down)}));
+  return absl::OkStatus();
+}
+
+size_t EncoderLayer::weight_bytes() const {
+  return query_key_value_->weight_bytes() + attention_output_->weight_bytes() +
+         up_->weight_bytes() + down_->weight_bytes();
+}
+
+void EncoderLayer::Run(const PackedBatch& batch, Workspace& workspace) const {
+  Attention(batch, workspace);
+  for (int first = 0; first < batch.num_tokens(); first += kBlockRows) {
+    FinishRows(first, std::min(kBlockRows, batch.num_tokens() - first), workspace);
+  }
+}
+
+void EncoderLayer::Attention(const PackedBatch& batch, Workspace& workspace) const {
+  const float* input = workspace.hidden.data();
+  if (pre_norm()) {
+    kernels_.norm({input, nullptr, nullptr, attention_norm_.gamma.data(),
+                   attention_norm_.beta.data(), workspace.projected.data(), batch.num_tokens(),
+                   config_.hidden_size, config_.norm_epsilon});
+    input = workspace.projected.data();
+  }
+  query_key_value_->Run(input, batch.num_tokens(), workspace.query_key_value.data());
+  for (int sequence = 0; sequence < batch.num_sequences(); ++sequence) {
+    AttendSequence(batch.offsets[sequence], batch.length(sequence), workspace);
+  }
+}
+
+void EncoderLayer::AttendSequence(size_t first_token, int length, Workspace& workspace) const {
+  const int size = attention_size();
+  const float* query = workspace.query_key_value.data() + first_token * 3 * size;
+  float* context = workspace.context.data() + first_token * size;
+  const AttentionConfig& attention = config_.attention;
+  for (int head = 0; head < attention.num_heads; ++head) {
+    const int at = head * attention.head_size;
+    kernels_.attention({.query = query + at,
+                        .key = query + size + at,
+                        .value = query + 2 * size + at,
+                        .context = context + at,
+                        .query_length = length,
+                        .key_length = length,
+                        .head_size = attention.head_size,
+                        .stride = 3 * size,
+                        .context_stride = size,
+                        .scale = attention.scale,
+                        .causal = attention.causal,
+                        .scratch = workspace.attention_scratch.data()});
+  }
+}
+
+void EncoderLayer::FinishRows(int first, int rows, Workspace& workspace) const {
+  float* hidden = workspace.hidden.data() + static_cast<size_t>(first) * config_.hidden_size;
+  float* projected = workspace.projected.data() + static_cast<size_t>(first) * config_.hidden_size;
+  const float* context = workspace.context.data() + static_cast<size_t>(first) * attention_size();
+  attention_output_->Run(context, rows, projected);
+  AddResidual(*attention_output_, attention_norm_, projected, hidden, rows);
+  FeedForward(hidden, projected, rows, workspace);
+  AddResidual(*down_, output_norm_, projected, hidden, rows);
+}
+
+void EncoderLayer::FeedForward(float* hidden, float* projected, int rows,
+                               Workspace& workspace) const {
+  const float* input = hidden;
+  if (pre_norm()) {
+    kernels_.norm({hidden, nullptr, nullptr, output_norm_.gamma.data(), output_norm_.beta.data(),
+                   projected, rows, config_.hidden_size, config_.norm_epsilon});
+    input = projected;
+  }
+  up_->Run(input, rows, workspace.intermediate.data());
+  down_->Run(workspace.intermediate.data(), rows, projected);
+}
+
+void EncoderLayer::AddResidual(const kernels::Linear& linear, const Norm& norm, float* projected,
+                               float* hidden, int rows) const {
+  if (pre_norm()) {
+    kernels_.add({projected, linear.bias(), hidden, hidden, rows, config_.hidden_size});
+  } else {
+    kernels_.norm({projected, linear.bias(), hidden, norm.gamma.data(), norm.beta.data(), hidden,
+                   rows, config_.hidden_size, config_.norm_epsilon});
+  }
+}
+
+}  // namespace contexture::nn

@@ -1,0 +1,24 @@
+#include "core/nn/workspace.h"
+
+#include <algorithm>
+
+#include "core/kernels/vector_kernels.h"
+
+namespace contexture::nn {
+
+Workspace::Workspace(const EncoderConfig& config, int tokens) : max_tokens(tokens) {
+  const size_t rows = tokens;
+  const size_t attention =
+      static_cast<size_t>(config.attention.num_heads) * config.attention.head_size;
+  hidden = AlignedBuffer<float>(rows * config.hidden_size);
+  query_key_value = AlignedBuffer<float>(rows * 3 * attention);
+  context = AlignedBuffer<float>(rows * attention);
+  projected = AlignedBuffer<float>(rows * config.hidden_size);
+  intermediate = AlignedBuffer<float>(static_cast<size_t>(std::min(tokens, kBlockRows)) *
+                                      config.feed_forward.intermediate_size);
+  attention_scratch =
+      AlignedBuffer<float>(kernels::AttentionScratchFloats(tokens, config.attention.head_size));
+  pooled = AlignedBuffer<float>(config.hidden_size);
+}
+
+}  // namespace contexture::nn

@@ -1,0 +1,92 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "core/kernels/reference.h"
+#include "core/kernels/vector_kernels.h"
+#include "tests/core/kernels/kernel_test_util.h"
+
+namespace contexture::kernels {
+namespace {
+
+struct Case {
+  int queries, keys, head_size;
+  bool causal;
+};
+
+class AttentionTest : public testing::TestWithParam<Isa> {
+ protected:
+  // Query, key and value lie in one [tokens, 3 * head_size] matrix, as after the fused projection.
+  static AlignedBuffer<float> Run(void (*attend)(const AttentionArgs&), const Case& c,
+                                  const AlignedBuffer<float>& qkv) {
+    AlignedBuffer<float> context(static_cast<size_t>(c.queries) * c.head_size);
+    AlignedBuffer<float> scratch(AttentionScratchFloats(c.keys, c.head_size));
+    attend({.query = qkv.data(),
+            .key = qkv.data() + c.head_size,
+            .value = qkv.data() + 2 * c.head_size,
+            .context = context.data(),
+            .query_length = c.queries,
+            .key_length = c.keys,
+            .head_size = c.head_size,
+            .stride = 3 * c.head_size,
+            .context_stride = c.head_size,
+            .scale = 1.0f / std::sqrt(static_cast<float>(c.head_size)),
+            .causal = c.causal,
+            .scratch = scratch.data()});
+    return context;
+  }
+};
+
+TEST_P(AttentionTest, EqualsReferenceForLengthsHeadSizesAndMasks) {
+  for (int length : {1, 2, 5, 8, 15, 16, 17, 31, 48, 49, 100, 257}) {
+    for (int head_size : {1, 4, 12, 16, 20, 32, 64, 80}) {
+      for (bool causal : {false, true}) {
+        const Case c = {length, length, head_size, causal};
+        const auto qkv =
+            RandomFloats(static_cast<size_t>(length) * 3 * head_size, length + head_size);
+        const auto got = Run(GetVectorKernels(GetParam()).attention, c, qkv);
+        const auto want = Run(reference::Attend, c, qkv);
+        EXPECT_LE(MaxDifference(got, want), 3 * kElementwiseTolerance)
+            << "length " << length << " head " << head_size << " causal " << causal;
+      }
+    }
+  }
+}
+
+TEST_P(AttentionTest, QueriesAndKeysMayDifferInNumber) {
+  const Case c = {5, 33, 32, false};
+  const auto qkv = RandomFloats(static_cast<size_t>(33) * 3 * 32, 3);
+  const auto got = Run(GetVectorKernels(GetParam()).attention, c, qkv);
+  EXPECT_LE(MaxDifference(got, Run(reference::Attend, c, qkv)), 3 * kElementwiseTolerance);
+}
+
+TEST_P(AttentionTest, LargeScoresStayFiniteAndExact) {
+  const Case c = {20, 20, 32, false};
+  const auto qkv = RandomFloats(static_cast<size_t>(20) * 3 * 32, 5, 30.0f);
+  const auto got = Run(GetVectorKernels(GetParam()).attention, c, qkv);
+  EXPECT_LE(MaxDifference(got, Run(reference::Attend, c, qkv)), 2e-3f);  // scores reach 5,000
+}
+
+TEST_P(AttentionTest, NotANumberInTheInputReachesTheOutput) {
+  const Case c = {4, 4, 16, false};
+  auto qkv = RandomFloats(static_cast<size_t>(4) * 3 * 16, 5);
+  qkv[0] = NAN;  // query 0
+  const auto got = Run(GetVectorKernels(GetParam()).attention, c, qkv);
+  EXPECT_TRUE(std::isnan(got[0]));
+  EXPECT_TRUE(std::isfinite(got[16]));
+}
+
+TEST_P(AttentionTest, ARowDoesNotDependOnHowManyQueriesStandBesideIt) {
+  const Case all = {37, 37, 32, false}, few = {3, 37, 32, false};
+  const auto qkv = RandomFloats(static_cast<size_t>(37) * 3 * 32, 6);
+  const auto whole = Run(GetVectorKernels(GetParam()).attention, all, qkv);
+  const auto part = Run(GetVectorKernels(GetParam()).attention, few, qkv);
+  EXPECT_EQ(std::memcmp(whole.data(), part.data(), part.bytes()), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, AttentionTest, testing::ValuesIn(TestableIsas()),
+                         [](const auto& info) { return std::string(Name(info.param)); });
+
+}  // namespace
+}  // namespace contexture::kernels
