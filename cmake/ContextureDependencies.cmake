@@ -11,6 +11,7 @@ endif()
 find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)
 find_package(nlohmann_json REQUIRED)
+find_package(OpenSSL REQUIRED)
 find_package(yaml-cpp REQUIRED)
 
 # oneDNN with the micro-kernel API; scripts/lib/onednn.sh builds it into the cache and names it here.

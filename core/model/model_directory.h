@@ -20,8 +20,8 @@ struct PoolingConfig {
   bool normalize = false;  // L2, when modules.json lists a Normalize module
 };
 
-// A model directory, read and checked, with its weights mapped. Movable; the views in `weights` live as
-// long as `file`.
+// A model directory, read and checked, with its weights mapped. Movable; the views in `weights`
+// live as long as `file`.
 struct ModelDirectory {
   std::string path;
   EncoderConfig config;
@@ -39,9 +39,10 @@ struct ModelDirectory {
 };
 
 // Reads DIRECTORY (config.json, model.safetensors, optionally modules.json, 1_Pooling/config.json,
-// sentence_bert_config.json, tokenizer.json). A plain transformers directory without modules.json pools
-// by mean without normalisation. Errors: NOT_FOUND a missing directory or file; INVALID_ARGUMENT a broken
-// or hostile file; FAILED_PRECONDITION a model this version does not compute, naming the field and value.
+// sentence_bert_config.json, tokenizer.json). A plain transformers directory without modules.json
+// pools by mean without normalisation. Errors: NOT_FOUND a missing directory or file;
+// INVALID_ARGUMENT a broken or hostile file; FAILED_PRECONDITION a model this version does not
+// compute, naming the field and value.
 absl::StatusOr<ModelDirectory> LoadModelDirectory(absl::string_view directory);
 
 }  // namespace contexture

@@ -1,0 +1,69 @@
+#include "core/model/json_fields.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+
+namespace contexture {
+namespace {
+
+bool Holds(absl::Span<const absl::string_view> names, absl::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+absl::Status CheckField(const std::string& name, const Json& value, absl::string_view what,
+                        const FieldRules& rules) {
+  if (Holds(rules.known, name) || Holds(rules.harmless, name)) return absl::OkStatus();
+  for (const FixedField& field : rules.fixed) {
+    if (field.name != name) continue;
+    const Json values = Json::parse(field.values.data(), field.values.data() + field.values.size());
+    if (std::find(values.begin(), values.end(), value) != values.end()) return absl::OkStatus();
+    return NotComputed(what, name, value, field.values.substr(1, field.values.size() - 2));
+  }
+  return absl::FailedPreconditionError(absl::StrCat(what, " has the unknown field ", Quote(name),
+                                                    " with value ", Show(value),
+                                                    ", which may change what is computed"));
+}
+
+}  // namespace
+
+absl::Status CheckFields(const Json& object, absl::string_view what, const FieldRules& rules) {
+  for (const auto& [name, value] : object.items()) {
+    CTX_RETURN_IF_ERROR(CheckField(name, value, what, rules));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> ReadInteger(const Json& object, absl::string_view what,
+                                const IntegerField& field) {
+  const auto found = object.find(std::string(field.name));
+  if (found == object.end()) {
+    if (field.fallback.has_value()) return *field.fallback;
+    return absl::InvalidArgumentError(absl::StrCat(what, " lacks ", Quote(field.name)));
+  }
+  if (!found->is_number_integer()) return WrongType(what, field.name, *found, "an integer");
+  // The parser keeps only negative numbers as signed ones.
+  const uint64_t value = found->is_number_unsigned() ? found->get<uint64_t>() : 0;
+  if (value < 1 || value > static_cast<uint64_t>(field.max)) {
+    return absl::InvalidArgumentError(absl::StrCat(what, " ", Quote(field.name), " is ",
+                                                   Show(*found), "; allowed are 1 .. ", field.max));
+  }
+  return static_cast<int>(value);
+}
+
+absl::Status WrongType(absl::string_view what, absl::string_view name, const Json& value,
+                       absl::string_view expected) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(what, " ", Quote(name), " is ", Show(value), ", not ", expected));
+}
+
+absl::Status NotComputed(absl::string_view what, absl::string_view name, const Json& value,
+                         absl::string_view computed) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(what, " ", Quote(name), " is ", Show(value), "; computed: ", computed));
+}
+
+}  // namespace contexture

@@ -1,0 +1,154 @@
+#include "core/model/model_directory.h"
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/base/status_macros.h"
+#include "core/model/config_reader.h"
+#include "core/model/fingerprint.h"
+#include "core/model/model_files.h"
+#include "core/model/safetensors.h"
+#include "core/model/sentence_transformers.h"
+#include "core/model/weight_binder.h"
+
+namespace contexture {
+namespace {
+
+// Says in which directory an error is.
+absl::Status InDirectory(const absl::Status& status, absl::string_view directory) {
+  if (status.ok() || absl::StrContains(status.message(), directory)) return status;
+  return absl::Status(status.code(),
+                      absl::StrCat("model directory ", directory, ": ", status.message()));
+}
+
+// Joins names inside the directory; an empty folder is the directory itself.
+std::string Join(absl::string_view folder, absl::string_view name) {
+  return folder.empty() ? std::string(name) : absl::StrCat(folder, "/", name);
+}
+
+// NOT_FOUND with all the missing files at once, so that one look mends the directory.
+absl::Status CheckPresent(const ModelFiles& files, absl::string_view folder,
+                          const std::vector<std::string>& names) {
+  std::vector<std::string> missing;
+  for (const std::string& name : names) {
+    if (!files.Exists(name)) missing.push_back(name);
+  }
+  if (missing.empty()) return absl::OkStatus();
+  std::string message = absl::StrCat("model directory ", files.directory(), " lacks ",
+                                     absl::StrJoin(missing, " and "));
+  if (files.Exists(Join(folder, "model.safetensors.index.json"))) {
+    absl::StrAppend(&message,
+                    "; its weights are split over several files, but only a single "
+                    "model.safetensors is read");
+  } else if (files.Exists(Join(folder, "pytorch_model.bin")) &&
+             !files.Exists(Join(folder, "model.safetensors"))) {
+    absl::StrAppend(&message,
+                    "; it holds pytorch_model.bin, but only the safetensors format is read");
+  }
+  return absl::NotFoundError(message);
+}
+
+// Reads a model directory file by file.
+class Loader {
+ public:
+  explicit Loader(ModelFiles files) : files_(std::move(files)) { model_.path = files_.directory(); }
+
+  absl::StatusOr<ModelDirectory> Load() {
+    CTX_RETURN_IF_ERROR(ReadModules());
+    CTX_RETURN_IF_ERROR(CheckFiles());
+    CTX_ASSIGN_OR_RETURN(const absl::string_view config, files_.Read(Inner("config.json")));
+    CTX_ASSIGN_OR_RETURN(model_.config, ReadEncoderConfig(config));
+    CTX_RETURN_IF_ERROR(ReadPoolingModule());
+    CTX_RETURN_IF_ERROR(ReadTextLength());
+    CTX_RETURN_IF_ERROR(ReadTokenizerFile());
+    CTX_ASSIGN_OR_RETURN(model_.file, Safetensors::Open(files_.Path(Inner("model.safetensors"))));
+    CTX_ASSIGN_OR_RETURN(model_.weights, BindWeights(*model_.file, model_.config));
+    CTX_RETURN_IF_ERROR(SetFingerprint());
+    return std::move(model_);
+  }
+
+ private:
+  // A file of the transformer module.
+  std::string Inner(absl::string_view name) const {
+    return Join(modules_.has_value() ? modules_->transformer_path : "", name);
+  }
+  std::string PoolingFile() const { return Join(modules_->pooling_path, "config.json"); }
+
+  absl::Status ReadModules() {
+    if (!files_.Exists("modules.json")) return absl::OkStatus();
+    CTX_ASSIGN_OR_RETURN(const absl::string_view text, files_.Read("modules.json"));
+    CTX_ASSIGN_OR_RETURN(modules_, ReadSentenceModules(text));
+    if (!files_.Exists("config_sentence_transformers.json")) return absl::OkStatus();
+    CTX_ASSIGN_OR_RETURN(const absl::string_view prompts,
+                         files_.Read("config_sentence_transformers.json"));
+    return CheckPrompts(prompts);
+  }
+
+  absl::Status CheckFiles() const {
+    std::vector<std::string> names = {Inner("config.json"), Inner("model.safetensors")};
+    if (modules_.has_value()) names.push_back(PoolingFile());
+    return CheckPresent(files_, modules_.has_value() ? modules_->transformer_path : "", names);
+  }
+
+  absl::Status ReadPoolingModule() {
+    if (!modules_.has_value()) return absl::OkStatus();
+    CTX_ASSIGN_OR_RETURN(const absl::string_view text, files_.Read(PoolingFile()));
+    CTX_ASSIGN_OR_RETURN(model_.pooling.kind, ReadPooling(text, model_.config.hidden_size));
+    model_.pooling.normalize = modules_->normalize;
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadTextLength() {
+    model_.max_text_length = model_.config.max_length;
+    std::optional<int> length;
+    if (const std::string name = Inner("sentence_bert_config.json"); files_.Exists(name)) {
+      CTX_ASSIGN_OR_RETURN(const absl::string_view text, files_.Read(name));
+      CTX_ASSIGN_OR_RETURN(length, ReadMaxSequenceLength(text, model_.config.max_length));
+    }
+    const std::string name = Inner("tokenizer_config.json");
+    if (!length.has_value() && files_.Exists(name)) {
+      CTX_ASSIGN_OR_RETURN(const absl::string_view text, files_.Read(name));
+      CTX_ASSIGN_OR_RETURN(length, ReadTokenizerMaxLength(text, model_.config.max_length));
+    }
+    if (length.has_value()) model_.max_text_length = *length;
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadTokenizerFile() {
+    const std::string name = Inner("tokenizer.json");
+    if (!files_.Exists(name)) return absl::OkStatus();
+    model_.tokenizer_path = files_.Path(name);
+    return files_.Read(name).status();
+  }
+
+  absl::Status SetFingerprint() {
+    std::vector<NamedContents> contents = files_.contents();
+    contents.push_back({Inner("model.safetensors"), model_.file->contents()});
+    CTX_ASSIGN_OR_RETURN(model_.fingerprint, Fingerprint(contents));
+    return absl::OkStatus();
+  }
+
+  ModelFiles files_;
+  std::optional<SentenceModules> modules_;  // none: no modules.json
+  ModelDirectory model_;
+};
+
+}  // namespace
+
+ModelDirectory::ModelDirectory() = default;
+ModelDirectory::ModelDirectory(ModelDirectory&&) noexcept = default;
+ModelDirectory& ModelDirectory::operator=(ModelDirectory&&) noexcept = default;
+ModelDirectory::~ModelDirectory() = default;
+
+absl::StatusOr<ModelDirectory> LoadModelDirectory(absl::string_view directory) {
+  CTX_ASSIGN_OR_RETURN(ModelFiles files, ModelFiles::Open(directory));
+  absl::StatusOr<ModelDirectory> model = Loader(std::move(files)).Load();
+  if (!model.ok()) return InDirectory(model.status(), directory);
+  return model;
+}
+
+}  // namespace contexture

@@ -1,0 +1,238 @@
+#include "core/model/sentence_transformers.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/types/span.h"
+#include "core/base/status_macros.h"
+#include "core/model/json_fields.h"
+#include "core/model/json_reader.h"
+
+namespace contexture {
+namespace {
+
+constexpr absl::string_view kModules = "modules.json";
+constexpr absl::string_view kPooling = "the pooling module's config.json";
+constexpr absl::string_view kSentenceBert = "sentence_bert_config.json";
+
+struct Module {
+  std::string kind;  // the class without its package: "Transformer", "Pooling", "Normalize"
+  std::string path;
+};
+
+constexpr absl::string_view kModuleFields[] = {"type", "path"};
+constexpr absl::string_view kModuleHarmless[] = {"idx", "name"};
+constexpr FixedField kModuleFixed[] = {{"kwargs", "[[], {}, null]"}};
+
+absl::Status CheckPath(const std::string& path) {
+  const std::vector<absl::string_view> components = absl::StrSplit(path, '/');
+  for (absl::string_view component : components) {
+    if (component == "..") {
+      return absl::InvalidArgumentError(
+          absl::StrCat(kModules, " has the path ", Quote(path), ", which leads out through '..'"));
+    }
+  }
+  if (absl::StartsWith(path, "/") || path.find('\0') != std::string::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(kModules, " has the path ", Quote(path), ", which is not relative"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Module> ReadModule(const Json& entry) {
+  if (!entry.is_object()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(kModules, " lists ", Show(entry), ", which is not an object"));
+  }
+  for (absl::string_view field : kModuleFields) {
+    const auto found = entry.find(std::string(field));
+    if (found == entry.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(kModules, " lists a module without ", Quote(field)));
+    }
+    if (!found->is_string()) return WrongType(kModules, field, *found, "a string");
+  }
+  CTX_RETURN_IF_ERROR(
+      CheckFields(entry, kModules,
+                  {.known = kModuleFields, .fixed = kModuleFixed, .harmless = kModuleHarmless}));
+  const std::string type = entry["type"].get<std::string>();
+  const std::vector<std::string> parts = absl::StrSplit(type, '.');
+  // The packages in between changed over time; another first one is the model's own code.
+  if (parts.size() < 2 || parts.front() != "sentence_transformers") {
+    return NotComputed(kModules, "type", entry["type"], "classes of sentence_transformers");
+  }
+  Module module = {.kind = parts.back(), .path = entry["path"].get<std::string>()};
+  CTX_RETURN_IF_ERROR(CheckPath(module.path));
+  return module;
+}
+
+absl::StatusOr<std::vector<Module>> ReadModuleList(absl::string_view json_text) {
+  CTX_ASSIGN_OR_RETURN(const Json json, ParseJson(json_text, kModules));
+  if (!json.is_array()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(kModules, " is a JSON ", json.type_name(), ", not an array"));
+  }
+  std::vector<Module> modules;
+  for (const Json& entry : json) {
+    CTX_ASSIGN_OR_RETURN(Module module, ReadModule(entry));
+    if (module.kind != "Transformer" && module.kind != "Pooling" && module.kind != "Normalize") {
+      return NotComputed(kModules, "type", entry["type"], "Transformer, Pooling, Normalize");
+    }
+    modules.push_back(std::move(module));
+  }
+  return modules;
+}
+
+// A pooling mode by its two spellings.
+struct PoolingMode {
+  absl::string_view flag;           // "pooling_mode_cls_token": true
+  absl::string_view name;           // "pooling_mode": "cls"
+  std::optional<PoolingKind> kind;  // none: not computed
+};
+constexpr PoolingMode kPoolingModes[] = {
+    {"pooling_mode_cls_token", "cls", PoolingKind::kCls},
+    {"pooling_mode_mean_tokens", "mean", PoolingKind::kMean},
+    {"pooling_mode_max_tokens", "max", PoolingKind::kMax},
+    {"pooling_mode_lasttoken", "lasttoken", PoolingKind::kLast},
+    {"pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens", std::nullopt},
+    {"pooling_mode_weightedmean_tokens", "weightedmean", std::nullopt},
+};
+constexpr absl::string_view kComputedModes = "one of cls, mean, max, lasttoken";
+constexpr absl::string_view kDimensionFields[] = {"word_embedding_dimension",
+                                                  "embedding_dimension"};
+constexpr FixedField kPoolingFixed[] = {{"include_prompt", "[true]"}};
+
+absl::Status CheckPoolingFields(const Json& json, int hidden_size) {
+  std::vector<absl::string_view> known = {"pooling_mode"};
+  for (const PoolingMode& mode : kPoolingModes) known.push_back(mode.flag);
+  for (absl::string_view field : kDimensionFields) {
+    known.push_back(field);
+    const auto found = json.find(std::string(field));
+    if (found != json.end() && *found != hidden_size) {
+      return absl::InvalidArgumentError(absl::StrCat(kPooling, " ", Quote(field), " is ",
+                                                     Show(*found), ", but the hidden size is ",
+                                                     hidden_size));
+    }
+  }
+  return CheckFields(json, kPooling, {.known = known, .fixed = kPoolingFixed, .harmless = {}});
+}
+
+// The modes whose flag is set.
+absl::StatusOr<std::vector<const PoolingMode*>> FlaggedModes(const Json& json) {
+  std::vector<const PoolingMode*> chosen;
+  for (const PoolingMode& mode : kPoolingModes) {
+    const auto found = json.find(std::string(mode.flag));
+    if (found == json.end()) continue;
+    if (!found->is_boolean()) return WrongType(kPooling, mode.flag, *found, "true or false");
+    if (found->get<bool>()) chosen.push_back(&mode);
+  }
+  return chosen;
+}
+
+// The modes that "pooling_mode" names: a name or an array of names.
+absl::StatusOr<std::vector<const PoolingMode*>> NamedModes(const Json& value) {
+  const Json names = value.is_array() ? value : Json::array({value});
+  std::vector<const PoolingMode*> chosen;
+  for (const Json& name : names) {
+    if (!name.is_string()) return WrongType(kPooling, "pooling_mode", value, "a name");
+    const size_t before = chosen.size();
+    for (const PoolingMode& mode : kPoolingModes) {
+      if (name.get_ref<const std::string&>() == mode.name) chosen.push_back(&mode);
+    }
+    if (chosen.size() == before) {
+      return NotComputed(kPooling, "pooling_mode", name, kComputedModes);
+    }
+  }
+  return chosen;
+}
+
+// Fields of sentence_bert_config.json, values as sentence-transformers writes them for text
+// encoders.
+constexpr absl::string_view kSentenceBertKnown[] = {"max_seq_length"};
+constexpr absl::string_view kSentenceBertHarmless[] = {"unpad_inputs"};
+constexpr FixedField kSentenceBertFixed[] = {
+    {"do_lower_case", "[false]"},
+    {"transformer_task", R"(["feature-extraction"])"},
+    {"modality_config",
+     R"([{"text": {"method": "forward", "method_output_name": "last_hidden_state"}}])"},
+    {"module_output_name", R"(["token_embeddings"])"},
+};
+
+}  // namespace
+
+absl::StatusOr<SentenceModules> ReadSentenceModules(absl::string_view json_text) {
+  CTX_ASSIGN_OR_RETURN(const std::vector<Module> modules, ReadModuleList(json_text));
+  std::vector<std::string> kinds;
+  for (const Module& module : modules) kinds.push_back(module.kind);
+  const std::string list = absl::StrJoin(kinds, ", ");
+  if (list != "Transformer, Pooling" && list != "Transformer, Pooling, Normalize") {
+    return absl::FailedPreconditionError(
+        absl::StrCat(kModules, " lists [", list,
+                     "]; computed are [Transformer, Pooling] with or without Normalize after"));
+  }
+  return SentenceModules{.transformer_path = modules[0].path,
+                         .pooling_path = modules[1].path,
+                         .normalize = modules.size() == 3};
+}
+
+absl::StatusOr<PoolingKind> ReadPooling(absl::string_view json_text, int hidden_size) {
+  CTX_ASSIGN_OR_RETURN(const Json json, ParseJsonObject(json_text, kPooling));
+  CTX_RETURN_IF_ERROR(CheckPoolingFields(json, hidden_size));
+  const bool named = json.contains("pooling_mode");
+  CTX_ASSIGN_OR_RETURN(const std::vector<const PoolingMode*> modes,
+                       named ? NamedModes(json["pooling_mode"]) : FlaggedModes(json));
+  if (modes.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(kPooling, " chooses no pooling mode"));
+  }
+  std::vector<absl::string_view> names;
+  for (const PoolingMode* mode : modes) names.push_back(named ? mode->name : mode->flag);
+  if (modes.size() > 1 || !modes[0]->kind.has_value()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        kPooling, " chooses ", absl::StrJoin(names, ", "), "; computed is ", kComputedModes));
+  }
+  return *modes[0]->kind;
+}
+
+absl::StatusOr<std::optional<int>> ReadMaxSequenceLength(absl::string_view json_text,
+                                                         int max_length) {
+  CTX_ASSIGN_OR_RETURN(const Json json, ParseJsonObject(json_text, kSentenceBert));
+  CTX_RETURN_IF_ERROR(CheckFields(json, kSentenceBert,
+                                  {.known = kSentenceBertKnown,
+                                   .fixed = kSentenceBertFixed,
+                                   .harmless = kSentenceBertHarmless}));
+  const auto found = json.find("max_seq_length");
+  if (found == json.end() || found->is_null()) return std::nullopt;
+  CTX_ASSIGN_OR_RETURN(
+      const int length,
+      ReadInteger(json, kSentenceBert, {.name = "max_seq_length", .max = max_length}));
+  return length;
+}
+
+absl::StatusOr<int> ReadTokenizerMaxLength(absl::string_view json_text, int max_length) {
+  constexpr absl::string_view what = "tokenizer_config.json";
+  CTX_ASSIGN_OR_RETURN(const Json json, ParseJsonObject(json_text, what));
+  const auto found = json.find("model_max_length");
+  if (found == json.end() || found->is_null()) return max_length;
+  // A file that means "no limit" holds an integer of 31 digits, which is a float here.
+  if (!found->is_number()) return WrongType(what, "model_max_length", *found, "a number");
+  const double length = found->get<double>();
+  if (length < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, " 'model_max_length' is ", Show(*found), "; it must be positive"));
+  }
+  return length < max_length ? static_cast<int>(length) : max_length;
+}
+
+absl::Status CheckPrompts(absl::string_view json_text) {
+  constexpr absl::string_view what = "config_sentence_transformers.json";
+  CTX_ASSIGN_OR_RETURN(const Json json, ParseJsonObject(json_text, what));
+  const auto found = json.find("default_prompt_name");
+  if (found == json.end() || found->is_null()) return absl::OkStatus();
+  return NotComputed(what, "default_prompt_name", *found, "no default prompt");
+}
+
+}  // namespace contexture

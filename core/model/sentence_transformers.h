@@ -1,0 +1,45 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "core/model/model_directory.h"
+
+namespace contexture {
+
+// Readers of the files that sentence-transformers lays beside a model. Each takes the text of one
+// file. Errors of all: INVALID_ARGUMENT broken JSON, wrong types or contradictions;
+// FAILED_PRECONDITION a module, field or value that this version does not compute, named with its
+// value.
+
+// What modules.json lists: a Transformer, a Pooling and, if `normalize`, a Normalize, in this
+// order.
+struct SentenceModules {
+  std::string transformer_path;  // relative to the directory; empty: the directory itself
+  std::string pooling_path;
+  bool normalize = false;
+};
+// INVALID_ARGUMENT also: a path that is absolute or has a component "..".
+absl::StatusOr<SentenceModules> ReadSentenceModules(absl::string_view json_text);
+
+// The pooling module's config.json, in the spelling with one flag per mode or with one name.
+// INVALID_ARGUMENT also: a dimension other than HIDDEN_SIZE, no pooling mode.
+absl::StatusOr<PoolingKind> ReadPooling(absl::string_view json_text, int hidden_size);
+
+// The max_seq_length of sentence_bert_config.json; none when the file leaves it open.
+// INVALID_ARGUMENT also: more than MAX_LENGTH, the most tokens the model takes.
+absl::StatusOr<std::optional<int>> ReadMaxSequenceLength(absl::string_view json_text,
+                                                         int max_length);
+
+// The model_max_length of tokenizer_config.json, but at most MAX_LENGTH, which is also the default:
+// what sentence-transformers takes when sentence_bert_config.json is silent.
+absl::StatusOr<int> ReadTokenizerMaxLength(absl::string_view json_text, int max_length);
+
+// config_sentence_transformers.json. FAILED_PRECONDITION: it names a prompt that every text would
+// get.
+absl::Status CheckPrompts(absl::string_view json_text);
+
+}  // namespace contexture
