@@ -1,0 +1,149 @@
+#include "server/services/encode_call.h"
+
+#include <utility>
+
+#include "core/base/status_macros.h"
+#include "server/services/output_specs.h"
+#include "server/services/status_mapping.h"
+
+namespace contexture {
+namespace {
+
+// Whether a task's failure is one of the whole request rather than of its input.
+bool IsRequestWide(absl::StatusCode code) {
+  return code == absl::StatusCode::kDeadlineExceeded || code == absl::StatusCode::kCancelled ||
+         code == absl::StatusCode::kUnavailable;
+}
+
+}  // namespace
+
+void EncodeCall::Start(const Backend& backend, Job job) {
+  auto call = std::make_shared<EncodeCall>(backend, std::move(job));
+  auto plan = PlanRequest(*call->job_.request, backend.model);
+  if (!plan.ok()) return call->Complete(plan.status());
+  call->plan_ = *std::move(plan);
+  if (!call->plan_.needs_tokenizer) return call->Prepare();
+  absl::Status submitted = backend.tokenizer_pool.Submit([call] { call->Prepare(); });
+  if (!submitted.ok()) call->Complete(std::move(submitted));
+}
+
+void EncodeCall::Prepare() {
+  auto inputs = PlanInputs();
+  if (!inputs.ok()) return Complete(inputs.status());
+  if (absl::Status size = CheckAnswerSize(plan_, *inputs, backend_.model); !size.ok()) {
+    return Complete(std::move(size));
+  }
+  const auto self = shared_from_this();  // the last task may finish before Schedule returns
+  std::vector<Task> tasks = BuildTasks(*std::move(inputs));
+  if (tasks.empty()) return Complete(absl::OkStatus());
+  remaining_ = static_cast<int>(tasks.size());
+  const size_t num_tasks = tasks.size();
+  absl::Status scheduled = backend_.batcher.Schedule(tasks);
+  if (scheduled.ok()) return;
+  backend_.metrics.RecordRefused(scheduled.code(), num_tasks);
+  Complete(std::move(scheduled));
+}
+
+absl::Status EncodeCall::CheckStillWanted() const {
+  if (job_.cancelled != nullptr && *job_.cancelled) {
+    return MakeError(ErrorReason::kCancelled, "the caller cancelled the request");
+  }
+  if (backend_.clock.Now() >= job_.deadline) {
+    return MakeError(ErrorReason::kDeadlineExceeded,
+                     "the deadline passed before the request was scheduled");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<EncodeCall::Inputs> EncodeCall::PlanInputs() {
+  const absl::Duration start = backend_.clock.Now();
+  Inputs inputs;
+  inputs.reserve(job_.request->inputs_size());
+  for (const v1::Input& input : job_.request->inputs()) {
+    CTX_RETURN_IF_ERROR(CheckStillWanted());
+    inputs.push_back(PlanInput(input, static_cast<int>(inputs.size()), plan_, backend_.model));
+  }
+  if (plan_.needs_tokenizer) backend_.metrics.RecordTokenize(backend_.clock.Now() - start);
+  return inputs;
+}
+
+std::vector<Task> EncodeCall::BuildTasks(Inputs inputs) {
+  std::vector<Task> tasks;
+  tasks.reserve(inputs.size());
+  job_.response->mutable_results()->Reserve(static_cast<int>(inputs.size()));
+  for (auto& input : inputs) {
+    v1::Result& result = *job_.response->add_results();
+    if (input.ok()) {
+      tasks.push_back(BuildTask(*std::move(input), result));
+    } else {
+      *result.mutable_status() = ToProtoStatus(input.status());
+    }
+  }
+  return tasks;
+}
+
+Task EncodeCall::BuildTask(PlannedInput input, v1::Result& result) {
+  const int length = static_cast<int>(input.ids.size());
+  result.set_token_count(length);
+  result.set_truncated(input.truncated());
+  result.set_original_token_count(input.original_length);
+  if (plan_.returns_token_ids) {
+    result.mutable_token_ids()->Assign(input.ids.begin(), input.ids.end());
+  }
+  Task task;
+  for (const OutputSpec& spec : plan_.outputs) {
+    v1::Tensor& tensor = *result.add_outputs();
+    tensor.set_data_type(ToProto(spec.data_type));
+    if (spec.kind == OutputKind::kTokens) tensor.add_shape(length);
+    tensor.add_shape(spec.dimensions);
+    tensor.mutable_data()->resize(OutputBytes(spec, length));
+    task.outputs.push_back({.spec = spec, .destination = &(*tensor.mutable_data())[0]});
+  }
+  task.ids = std::move(input.ids);
+  task.type_ids = std::move(input.type_ids);
+  task.deadline = job_.deadline;
+  task.cancelled = job_.cancelled;
+  task.done = [call = shared_from_this(), &result](absl::Status status, const TaskReport& report) {
+    call->OnTaskDone(std::move(status), report, result);
+  };
+  return task;
+}
+
+void EncodeCall::OnTaskDone(absl::Status status, const TaskReport& report, v1::Result& result) {
+  {
+    absl::MutexLock lock(&mutex_);
+    RecordUsage(report);
+    if (IsRequestWide(status.code()) && request_status_.ok()) request_status_ = status;
+  }
+  if (!status.ok()) {
+    result.Clear();
+    *result.mutable_status() = ToProtoStatus(status);
+  }
+  if (remaining_.fetch_sub(1, std::memory_order_acq_rel) == 1) FinishTasks();
+}
+
+void EncodeCall::RecordUsage(const TaskReport& report) {
+  queue_time_ = std::max(queue_time_, report.queue_time);
+  if (batches_.insert(report.compute_time).second) compute_time_ += report.compute_time;
+}
+
+void EncodeCall::FinishTasks() {
+  absl::Status status;
+  {
+    absl::MutexLock lock(&mutex_);
+    status = request_status_;
+    job_.response->mutable_usage()->set_queue_seconds(absl::ToDoubleSeconds(queue_time_));
+    job_.response->mutable_usage()->set_compute_seconds(absl::ToDoubleSeconds(compute_time_));
+  }
+  uint64_t tokens = 0;
+  for (const v1::Result& result : job_.response->results()) tokens += result.token_count();
+  job_.response->mutable_usage()->set_token_count(tokens);
+  Complete(std::move(status));
+}
+
+void EncodeCall::Complete(absl::Status status) {
+  backend_.metrics.RecordItems(*job_.request, *job_.response, status);
+  std::move(job_.done)(WithDetails(std::move(status)));
+}
+
+}  // namespace contexture

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/synchronization/mutex.h"
+#include "contexture/v1/encoder.pb.h"
+#include "server/services/backend.h"
+#include "server/services/request_plan.h"
+
+namespace contexture {
+
+// One Encode request on its way: plan, tokenize, schedule, merge. The answer's tensors are sized
+// before anything is scheduled and the engine writes straight into them; whoever finishes last
+// completes the call. Keeps itself alive until then.
+class EncodeCall : public std::enable_shared_from_this<EncodeCall> {
+ public:
+  struct Job {
+    const v1::EncodeRequest* request = nullptr;  // both must stay valid until `done` is called
+    v1::EncodeResponse* response = nullptr;
+    absl::Duration deadline = absl::InfiniteDuration();  // on the backend's clock
+    std::shared_ptr<const std::atomic<bool>> cancelled;
+    // Called exactly once, from any thread, with the status of the whole request; must not block.
+    absl::AnyInvocable<void(absl::Status) &&> done;
+  };
+
+  // Never blocks. Requests of token ids alone are scheduled on this thread, others on the tokenizer
+  // pool's.
+  static void Start(const Backend& backend, Job job);
+
+  EncodeCall(const Backend& backend, Job job) : backend_(backend), job_(std::move(job)) {}
+
+ private:
+  using Inputs = std::vector<absl::StatusOr<PlannedInput>>;
+
+  void Prepare();
+  absl::StatusOr<Inputs> PlanInputs();
+  absl::Status CheckStillWanted() const;
+  // Makes the results and the tasks of the good inputs, whose slots point into the results.
+  std::vector<Task> BuildTasks(Inputs inputs);
+  Task BuildTask(PlannedInput input, v1::Result& result);
+  void OnTaskDone(absl::Status status, const TaskReport& report, v1::Result& result);
+  void RecordUsage(const TaskReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FinishTasks();
+  void Complete(absl::Status status);
+
+  const Backend backend_;
+  Job job_;
+  RequestPlan plan_;
+  std::atomic<int> remaining_{0};  // tasks not done yet
+
+  absl::Mutex mutex_;
+  absl::Status request_status_
+      ABSL_GUARDED_BY(mutex_);  // a fault of all tasks, such as the deadline
+  absl::Duration queue_time_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration compute_time_ ABSL_GUARDED_BY(mutex_);
+  // A batch is told from the others by its duration in nanoseconds.
+  absl::flat_hash_set<absl::Duration> batches_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace contexture

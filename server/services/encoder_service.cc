@@ -1,0 +1,99 @@
+#include "server/services/encoder_service.h"
+
+#include "server/services/encode_call.h"
+#include "server/services/model_message.h"
+#include "server/services/tokenize.h"
+
+namespace contexture {
+namespace {
+
+// The answer to a stream that is not admitted.
+class RefusedStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+ public:
+  explicit RefusedStream(const absl::Status& status) { Finish(ToGrpcStatus(status)); }
+  void OnDone() override { delete this; }
+};
+
+}  // namespace
+
+EncoderService::EncoderService(const EncoderServiceOptions& options, const Clock& clock,
+                               ServerMetrics& metrics)
+    : options_(options), clock_(clock), metrics_(metrics) {}
+
+void EncoderService::Serve(const Backend& backend) { backend_ = &backend; }
+
+void EncoderService::Drain() {
+  draining_ = true;
+  streams_.StopAll();
+}
+
+absl::StatusOr<const Backend*> EncoderService::Admit() const {
+  if (draining_) return MakeError(ErrorReason::kServerDraining, "the server is shutting down");
+  const Backend* backend = backend_;
+  if (backend == nullptr) {
+    return MakeError(ErrorReason::kServerStarting, "the server is loading its model");
+  }
+  return backend;
+}
+
+grpc::ServerUnaryReactor* EncoderService::Encode(grpc::CallbackServerContext* context,
+                                                 const grpc::ByteBuffer* request,
+                                                 grpc::ByteBuffer* response) {
+  auto* call = new UnaryCall<v1::EncodeRequest, v1::EncodeResponse>(
+      {context, request, response}, Method::kEncode, clock_, metrics_);
+  auto backend = Admit();
+  absl::Status status = backend.ok() ? call->ParseRequest() : backend.status();
+  if (!status.ok()) {
+    call->Reply(std::move(status));
+    return call;
+  }
+  EncodeCall::Start(**backend, {.request = &call->request(),
+                                .response = &call->response(),
+                                .deadline = call->Deadline(options_.default_timeout),
+                                .cancelled = call->cancelled(),
+                                .done = [call](absl::Status result) { call->Reply(result); }});
+  return call;
+}
+
+grpc::ServerUnaryReactor* EncoderService::Tokenize(grpc::CallbackServerContext* context,
+                                                   const grpc::ByteBuffer* request,
+                                                   grpc::ByteBuffer* response) {
+  auto* call = new UnaryCall<v1::TokenizeRequest, v1::TokenizeResponse>(
+      {context, request, response}, Method::kTokenize, clock_, metrics_);
+  auto backend = Admit();
+  absl::Status status = backend.ok() ? call->ParseRequest() : backend.status();
+  if (status.ok()) {
+    status = (*backend)->tokenizer_pool.Submit([call, &model = (*backend)->model] {
+      call->Reply(TokenizeTexts(call->request(), model, *call->cancelled(), call->response()));
+    });
+  }
+  if (!status.ok()) call->Reply(std::move(status));
+  return call;
+}
+
+grpc::ServerUnaryReactor* EncoderService::GetModel(grpc::CallbackServerContext* context,
+                                                   const grpc::ByteBuffer* request,
+                                                   grpc::ByteBuffer* response) {
+  auto* call = new UnaryCall<v1::GetModelRequest, v1::Model>({context, request, response},
+                                                             Method::kGetModel, clock_, metrics_);
+  auto backend = Admit();
+  absl::Status status = backend.ok() ? call->ParseRequest() : backend.status();
+  if (status.ok()) status = CheckModelName(call->request().model(), (*backend)->model);
+  if (status.ok()) call->response() = ModelMessage((*backend)->model);
+  call->Reply(std::move(status));
+  return call;
+}
+
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* EncoderService::EncodeStream(
+    grpc::CallbackServerContext* context) {
+  auto backend = Admit();
+  if (!backend.ok()) {
+    metrics_.RecordRequest(Method::kEncodeStream, backend.status().code(), absl::ZeroDuration());
+    return new RefusedStream(backend.status());
+  }
+  const EncodeStreamOptions options{.max_in_flight = options_.max_in_flight_per_stream,
+                                    .default_timeout = options_.default_timeout};
+  return contexture::EncodeStream::Open(*context, **backend, options, streams_);
+}
+
+}  // namespace contexture

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <atomic>
+
+#include "absl/status/statusor.h"
+#include "contexture/v1/encoder.grpc.pb.h"
+#include "server/services/backend.h"
+#include "server/services/encode_stream.h"
+#include "server/services/unary_call.h"
+
+namespace contexture {
+
+struct EncoderServiceOptions {
+  // For a call without deadline, so that nothing waits for ever; absl::InfiniteDuration(): none.
+  absl::Duration default_timeout = absl::Seconds(30);
+  // EncodeStreamOptions::max_in_flight. Default: enough to keep all workers of a machine busy from
+  // one stream of short texts.
+  int max_in_flight_per_stream = 64;
+};
+
+namespace internal {
+using EncoderServiceBase = v1::EncoderService::WithRawCallbackMethod_Encode<
+    v1::EncoderService::WithRawCallbackMethod_EncodeStream<
+        v1::EncoderService::WithRawCallbackMethod_Tokenize<
+            v1::EncoderService::WithRawCallbackMethod_GetModel<v1::EncoderService::Service>>>>;
+}  // namespace internal
+
+// contexture.v1.EncoderService. Its reactions parse, check and hand over; they never block and
+// never tokenize. Thread safe.
+class EncoderService final : public internal::EncoderServiceBase {
+ public:
+  EncoderService(const EncoderServiceOptions& options, const Clock& clock, ServerMetrics& metrics);
+
+  // Until then every call is answered with UNAVAILABLE. BACKEND outlives every call. Once.
+  void Serve(const Backend& backend);
+  // From now on new work is refused with UNAVAILABLE, and open streams end once everything read is
+  // answered. Never blocks: what was admitted goes on.
+  void Drain();
+
+ private:
+  grpc::ServerUnaryReactor* Encode(grpc::CallbackServerContext* context,
+                                   const grpc::ByteBuffer* request,
+                                   grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* Tokenize(grpc::CallbackServerContext* context,
+                                     const grpc::ByteBuffer* request,
+                                     grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context,
+                                     const grpc::ByteBuffer* request,
+                                     grpc::ByteBuffer* response) override;
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* EncodeStream(
+      grpc::CallbackServerContext* context) override;
+
+  // UNAVAILABLE: starting or draining.
+  absl::StatusOr<const Backend*> Admit() const;
+
+  const EncoderServiceOptions options_;
+  const Clock& clock_;
+  ServerMetrics& metrics_;
+  std::atomic<const Backend*> backend_{nullptr};
+  std::atomic<bool> draining_{false};
+  OpenStreams streams_;
+};
+
+}  // namespace contexture

@@ -1,0 +1,177 @@
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/status_macros.h"
+#include "server/services/request_plan.h"
+#include "server/services/status_mapping.h"
+
+namespace contexture {
+namespace {
+
+// What a check needs to name its culprit.
+struct InputContext {
+  std::string field;  // "inputs[3]"
+  const RequestPlan& plan;
+  const ServedModel& model;
+
+  std::string Field(absl::string_view name) const { return absl::StrCat(field, ".", name); }
+};
+
+absl::Status TooLong(const std::string& field, size_t length, int max) {
+  return MakeError(
+      ErrorReason::kInputTooLong,
+      absl::StrFormat("%d tokens, at most %d are allowed; set truncation to cut it", length, max),
+      {field, {{"got", absl::StrCat(length)}, {"max", absl::StrCat(max)}}});
+}
+
+// POSITION and LIMIT are named, the id itself is the caller's data.
+absl::Status CheckIds(absl::Span<const uint32_t> ids, uint32_t limit, ErrorReason reason,
+                      const std::string& field) {
+  const auto bad = std::find_if(ids.begin(), ids.end(), [&](uint32_t id) { return id >= limit; });
+  if (bad == ids.end()) return absl::OkStatus();
+  const auto position = bad - ids.begin();
+  return MakeError(reason,
+                   absl::StrFormat("the id at position %d is not below %d", position, limit),
+                   {absl::StrFormat("%s[%d]", field, position), {{"limit", absl::StrCat(limit)}}});
+}
+
+// Keeps the beginning or the end.
+void Truncate(Truncation truncation, size_t length, std::vector<uint32_t>& ids) {
+  if (ids.size() <= length) return;
+  if (truncation == Truncation::kLeft) ids.erase(ids.begin(), ids.end() - length);
+  ids.resize(length);
+}
+
+bool AllZero(const std::vector<uint32_t>& ids) {
+  return std::all_of(ids.begin(), ids.end(), [](uint32_t id) { return id == 0; });
+}
+
+absl::Status CheckTypeIds(const v1::TokenIds& input, const InputContext& context) {
+  if (input.type_ids().empty()) return absl::OkStatus();
+  const std::string field = context.Field("token_ids.type_ids");
+  if (input.type_ids_size() != input.ids_size()) {
+    return MakeError(
+        ErrorReason::kTypeIdCountMismatch,
+        absl::StrFormat("%d type ids for %d ids", input.type_ids_size(), input.ids_size()),
+        {field,
+         {{"type_ids", absl::StrCat(input.type_ids_size())},
+          {"ids", absl::StrCat(input.ids_size())}}});
+  }
+  return CheckIds(input.type_ids(), context.model.info.config.type_vocabulary_size,
+                  ErrorReason::kTypeIdOutOfRange, field);
+}
+
+absl::StatusOr<PlannedInput> PlanTokenIds(const v1::TokenIds& input, const InputContext& context) {
+  const EncoderConfig& config = context.model.info.config;
+  const std::string field = context.Field("token_ids.ids");
+  if (input.ids().empty()) {
+    return MakeError(ErrorReason::kTokenIdsEmpty, "there are no ids, at least 1 is needed",
+                     {field, {{"got", "0"}, {"min", "1"}}});
+  }
+  CTX_RETURN_IF_ERROR(
+      CheckIds(input.ids(), config.vocabulary_size, ErrorReason::kTokenIdOutOfRange, field));
+  CTX_RETURN_IF_ERROR(CheckTypeIds(input, context));
+  const Truncation truncation = context.plan.truncation;
+  if (input.ids_size() > config.max_length && truncation == Truncation::kError) {
+    return TooLong(field, input.ids_size(), config.max_length);
+  }
+  PlannedInput planned{.ids = {input.ids().begin(), input.ids().end()},
+                       .type_ids = {input.type_ids().begin(), input.type_ids().end()},
+                       .original_length = static_cast<uint32_t>(input.ids_size())};
+  Truncate(truncation, config.max_length, planned.ids);
+  Truncate(truncation, config.max_length, planned.type_ids);
+  return planned;
+}
+
+absl::Status CheckText(absl::string_view text, const std::string& field,
+                       const InputContext& context) {
+  if (text.empty()) return MakeError(ErrorReason::kTextEmpty, "the text is empty", {field, {}});
+  const auto bytes = static_cast<int64_t>(text.size());
+  const int64_t max = context.model.max_text_bytes;
+  if (bytes <= max) return absl::OkStatus();
+  return MakeError(ErrorReason::kTextTooLarge,
+                   absl::StrFormat("the text has %d bytes, at most %d are allowed", bytes, max),
+                   {field, {{"got", absl::StrCat(bytes)}, {"max", absl::StrCat(max)}}});
+}
+
+// The tokenizer's own refusals, with the input's name.
+absl::Status TokenizerError(const absl::Status& status, const std::string& field) {
+  const auto reason =
+      status.code() == absl::StatusCode::kInvalidArgument      ? ErrorReason::kTextInvalid
+      : status.code() == absl::StatusCode::kFailedPrecondition ? ErrorReason::kTokenizerUnsuitable
+                                                               : ErrorReason::kInternal;
+  return MakeError(reason, status.message(), {field, {}});
+}
+
+// Checks what the tokenizer made: a tokenizer.json need not fit the weights beside it.
+absl::StatusOr<PlannedInput> FromEncoding(absl::StatusOr<Encoding> encoding,
+                                          const std::string& field, const InputContext& context) {
+  if (!encoding.ok()) return TokenizerError(encoding.status(), field);
+  const EngineInfo& info = context.model.info;
+  if (encoding->ids.empty()) {
+    return MakeError(ErrorReason::kTextEmpty, "the text has no tokens", {field, {}});
+  }
+  if (static_cast<int64_t>(encoding->ids.size()) > info.max_text_length) {
+    return TooLong(field, encoding->ids.size(), info.max_text_length);
+  }
+  PlannedInput planned{.ids = std::move(encoding->ids),
+                       .type_ids = std::move(encoding->type_ids),
+                       .original_length = encoding->original_length};
+  // A model without type embedding ignores what its tokenizer says about types.
+  if (info.config.type_vocabulary_size == 0 || AllZero(planned.type_ids)) planned.type_ids.clear();
+  const auto limit = [](int size) { return static_cast<uint32_t>(size); };
+  if (!CheckIds(planned.ids, limit(info.config.vocabulary_size), ErrorReason::kInternal, field)
+           .ok() ||
+      !CheckIds(planned.type_ids, limit(info.config.type_vocabulary_size), ErrorReason::kInternal,
+                field)
+           .ok()) {
+    return MakeError(ErrorReason::kTokenizerUnsuitable,
+                     "the model's tokenizer gives ids that its weights do not have", {field, {}});
+  }
+  return planned;
+}
+
+// With Truncation::kError the tokenizer gets no limit, so that the error can name the real length.
+EncodeOptions TokenizerOptions(const InputContext& context) {
+  const bool cuts = context.plan.truncation != Truncation::kError;
+  return {.max_length = cuts ? context.model.info.max_text_length : 0,
+          .truncation = context.plan.truncation};
+}
+
+absl::StatusOr<PlannedInput> PlanText(const std::string& text, const InputContext& context) {
+  const std::string field = context.Field("text");
+  CTX_RETURN_IF_ERROR(CheckText(text, field, context));
+  return FromEncoding(context.model.tokenizer->Encode(text, TokenizerOptions(context)), field,
+                      context);
+}
+
+absl::StatusOr<PlannedInput> PlanTextPair(const v1::TextPair& pair, const InputContext& context) {
+  CTX_RETURN_IF_ERROR(CheckText(pair.first(), context.Field("text_pair.first"), context));
+  CTX_RETURN_IF_ERROR(CheckText(pair.second(), context.Field("text_pair.second"), context));
+  return FromEncoding(
+      context.model.tokenizer->EncodePair(pair.first(), pair.second(), TokenizerOptions(context)),
+      context.Field("text_pair"), context);
+}
+
+}  // namespace
+
+absl::StatusOr<PlannedInput> PlanInput(const v1::Input& input, int index, const RequestPlan& plan,
+                                       const ServedModel& model) {
+  const InputContext context{absl::StrFormat("inputs[%d]", index), plan, model};
+  if (input.has_token_ids()) return PlanTokenIds(input.token_ids(), context);
+  if (input.content_case() == v1::Input::CONTENT_NOT_SET) {
+    return MakeError(ErrorReason::kInputMissing,
+                     "the input is empty: one of text, token_ids and text_pair is needed",
+                     {context.field, {}});
+  }
+  if (model.tokenizer == nullptr) {
+    return MakeError(ErrorReason::kTokenizerMissing,
+                     "the model has no tokenizer.json, so it takes token_ids only",
+                     {context.field, {}});
+  }
+  return input.has_text() ? PlanText(input.text(), context)
+                          : PlanTextPair(input.text_pair(), context);
+}
+
+}  // namespace contexture

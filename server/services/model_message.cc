@@ -1,0 +1,32 @@
+#include "server/services/model_message.h"
+
+#include "server/services/output_specs.h"
+
+namespace contexture {
+
+v1::Model ModelMessage(const ServedModel& model) {
+  const EngineInfo& info = model.info;
+  v1::Model message;
+  message.set_name(model.name);
+  message.set_model_type(info.config.model_type);
+  message.set_hidden_size(info.config.hidden_size);
+  message.set_num_layers(info.config.num_layers);
+  message.set_num_heads(info.config.attention.num_heads);
+  message.set_vocabulary_size(info.config.vocabulary_size);
+  message.set_type_vocabulary_size(info.config.type_vocabulary_size);
+  message.set_max_length(info.config.max_length);
+  message.set_max_text_length(info.max_text_length);
+  message.set_default_pooling(ToProto(info.pooling.kind));
+  message.set_default_normalization(info.pooling.normalize ? v1::NORMALIZATION_L2
+                                                           : v1::NORMALIZATION_NONE);
+  message.set_has_tokenizer(model.tokenizer != nullptr);
+  message.set_precision(info.precision);
+  message.set_isa(info.isa);
+  message.set_fingerprint(info.fingerprint);
+  message.set_max_inputs_per_request(model.max_inputs_per_request);
+  message.set_max_message_bytes(model.max_message_bytes);
+  message.set_server_version(model.server_version);
+  return message;
+}
+
+}  // namespace contexture

@@ -1,0 +1,138 @@
+#include "server/services/output_specs.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/status_macros.h"
+#include "server/services/status_mapping.h"
+
+namespace contexture {
+namespace {
+
+std::string Field(int index, absl::string_view name) {
+  return absl::StrFormat("outputs[%d].%s", index, name);
+}
+
+absl::Status UnknownValue(int index, absl::string_view field, int value, int max) {
+  return MakeError(
+      ErrorReason::kUnknownEnumValue,
+      absl::StrFormat("%d is not known, the largest known value is %d", value, max),
+      {Field(index, field), {{"got", absl::StrCat(value)}, {"max", absl::StrCat(max)}}});
+}
+
+absl::Status CheckEnums(const v1::OutputSpec& spec, int index) {
+  if (!v1::OutputKind_IsValid(spec.kind())) {
+    return UnknownValue(index, "kind", spec.kind(), v1::OutputKind_MAX);
+  }
+  if (!v1::Pooling_IsValid(spec.pooling())) {
+    return UnknownValue(index, "pooling", spec.pooling(), v1::Pooling_MAX);
+  }
+  if (!v1::Normalization_IsValid(spec.normalization())) {
+    return UnknownValue(index, "normalization", spec.normalization(), v1::Normalization_MAX);
+  }
+  if (!v1::DataType_IsValid(spec.data_type())) {
+    return UnknownValue(index, "data_type", spec.data_type(), v1::DataType_MAX);
+  }
+  return absl::OkStatus();
+}
+
+PoolingKind FromProto(v1::Pooling pooling, PoolingKind model_default) {
+  switch (pooling) {
+    case v1::POOLING_CLS:
+      return PoolingKind::kCls;
+    case v1::POOLING_MEAN:
+      return PoolingKind::kMean;
+    case v1::POOLING_MAX:
+      return PoolingKind::kMax;
+    case v1::POOLING_LAST:
+      return PoolingKind::kLast;
+    default:
+      return model_default;
+  }
+}
+
+DataType FromProto(v1::DataType type) {
+  switch (type) {
+    case v1::DATA_TYPE_BFLOAT16:
+      return DataType::kBfloat16;
+    case v1::DATA_TYPE_FLOAT16:
+      return DataType::kFloat16;
+    case v1::DATA_TYPE_INT8:
+      return DataType::kInt8;
+    default:
+      return DataType::kFloat32;
+  }
+}
+
+bool Normalizes(const v1::OutputSpec& spec, bool model_default) {
+  if (spec.normalization() == v1::NORMALIZATION_L2) return true;
+  if (spec.normalization() == v1::NORMALIZATION_NONE) return false;
+  return spec.kind() != v1::OUTPUT_KIND_TOKENS && model_default;
+}
+
+}  // namespace
+
+absl::StatusOr<OutputSpec> ResolveOutput(const v1::OutputSpec& spec, int index,
+                                         const EngineInfo& info) {
+  CTX_RETURN_IF_ERROR(CheckEnums(spec, index));
+  const auto hidden_size = static_cast<uint32_t>(info.config.hidden_size);
+  if (spec.dimensions() > hidden_size) {
+    return MakeError(
+        ErrorReason::kDimensionsTooLarge,
+        absl::StrFormat("%d dimensions asked for, the model has %d", spec.dimensions(),
+                        hidden_size),
+        {Field(index, "dimensions"),
+         {{"got", absl::StrCat(spec.dimensions())}, {"max", absl::StrCat(hidden_size)}}});
+  }
+  const bool tokens = spec.kind() == v1::OUTPUT_KIND_TOKENS;
+  if (tokens && spec.pooling() != v1::POOLING_UNSPECIFIED) {
+    return MakeError(ErrorReason::kPoolingNotApplicable,
+                     "pooling was given, but OUTPUT_KIND_TOKENS has a vector for each token",
+                     {Field(index, "pooling"), {{"pooling", v1::Pooling_Name(spec.pooling())}}});
+  }
+  OutputSpec resolved{
+      .kind = tokens ? OutputKind::kTokens : OutputKind::kPooled,
+      .pooling = FromProto(spec.pooling(), info.pooling.kind),
+      .normalize = Normalizes(spec, info.pooling.normalize),
+      .dimensions = static_cast<int>(spec.dimensions() == 0 ? hidden_size : spec.dimensions()),
+      .data_type = FromProto(spec.data_type())};
+  if (resolved.data_type == DataType::kInt8 && !resolved.normalize) {
+    return MakeError(
+        ErrorReason::kInt8NeedsNormalization,
+        "DATA_TYPE_INT8 is for L2-normalised vectors only, and this output is not: set "
+        "normalization to NORMALIZATION_L2",
+        {Field(index, "data_type"), {}});
+  }
+  return resolved;
+}
+
+v1::DataType ToProto(DataType type) {
+  switch (type) {
+    case DataType::kFloat32:
+      return v1::DATA_TYPE_FLOAT32;
+    case DataType::kBfloat16:
+      return v1::DATA_TYPE_BFLOAT16;
+    case DataType::kFloat16:
+      return v1::DATA_TYPE_FLOAT16;
+    case DataType::kInt8:
+      return v1::DATA_TYPE_INT8;
+    case DataType::kInt64:
+      break;  // stored tensors only
+  }
+  return v1::DATA_TYPE_UNSPECIFIED;
+}
+
+v1::Pooling ToProto(PoolingKind kind) {
+  switch (kind) {
+    case PoolingKind::kCls:
+      return v1::POOLING_CLS;
+    case PoolingKind::kMean:
+      return v1::POOLING_MEAN;
+    case PoolingKind::kMax:
+      return v1::POOLING_MAX;
+    case PoolingKind::kLast:
+      return v1::POOLING_LAST;
+  }
+  return v1::POOLING_UNSPECIFIED;
+}
+
+}  // namespace contexture

@@ -1,0 +1,117 @@
+#include "server/services/request_plan.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/status_macros.h"
+#include "server/services/output_specs.h"
+#include "server/services/status_mapping.h"
+
+namespace contexture {
+namespace {
+
+// Upper bounds of what protobuf adds to the data itself: tags, lengths, shape, counts.
+constexpr int64_t kTensorOverhead = 48;
+constexpr int64_t kResultOverhead = 48;
+constexpr int64_t kTokenIdBytes = 5;  // the longest varint of 32 bits
+
+Culprit GotAndMax(absl::string_view field, int64_t got, int64_t max) {
+  return {std::string(field), {{"got", absl::StrCat(got)}, {"max", absl::StrCat(max)}}};
+}
+
+absl::Status CheckCounts(const v1::EncodeRequest& request, const ServedModel& model) {
+  if (request.inputs_size() == 0) {
+    return MakeError(ErrorReason::kNoInputs, "the request has no inputs, at least 1 is needed",
+                     {"inputs", {{"got", "0"}, {"min", "1"}}});
+  }
+  if (request.inputs_size() > model.max_inputs_per_request) {
+    return MakeError(ErrorReason::kTooManyInputs,
+                     absl::StrFormat("the request has %d inputs, at most %d are allowed",
+                                     request.inputs_size(), model.max_inputs_per_request),
+                     GotAndMax("inputs", request.inputs_size(), model.max_inputs_per_request));
+  }
+  if (request.outputs_size() > kMaxOutputs) {
+    return MakeError(ErrorReason::kTooManyOutputs,
+                     absl::StrFormat("the request has %d outputs, at most %d are allowed",
+                                     request.outputs_size(), kMaxOutputs),
+                     GotAndMax("outputs", request.outputs_size(), kMaxOutputs));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Truncation> ResolveTruncation(v1::Truncation truncation) {
+  switch (truncation) {
+    case v1::TRUNCATION_UNSPECIFIED:
+    case v1::TRUNCATION_ERROR:
+      return Truncation::kError;
+    case v1::TRUNCATION_RIGHT:
+      return Truncation::kRight;
+    case v1::TRUNCATION_LEFT:
+      return Truncation::kLeft;
+    default:
+      return MakeError(ErrorReason::kUnknownEnumValue,
+                       absl::StrFormat("%d is not known, the largest known value is %d",
+                                       static_cast<int>(truncation), v1::Truncation_MAX),
+                       GotAndMax("truncation", truncation, v1::Truncation_MAX));
+  }
+}
+
+int64_t ResultBytes(const RequestPlan& plan, const PlannedInput& input) {
+  const int length = static_cast<int>(input.ids.size());
+  int64_t bytes = kResultOverhead;
+  if (plan.returns_token_ids) bytes += kTokenIdBytes * length;
+  for (const OutputSpec& spec : plan.outputs) {
+    bytes += kTensorOverhead + static_cast<int64_t>(OutputBytes(spec, length));
+  }
+  return bytes;
+}
+
+}  // namespace
+
+absl::Status CheckModelName(absl::string_view name, const ServedModel& model) {
+  if (name.empty() || name == model.name) return absl::OkStatus();
+  // The name asked for is the caller's data and is not repeated.
+  return MakeError(ErrorReason::kModelNotFound,
+                   absl::StrFormat("no model has this name; served: '%s'", model.name),
+                   {"model", {{"served", model.name}}});
+}
+
+absl::StatusOr<RequestPlan> PlanRequest(const v1::EncodeRequest& request,
+                                        const ServedModel& model) {
+  CTX_RETURN_IF_ERROR(CheckModelName(request.model(), model));
+  CTX_RETURN_IF_ERROR(CheckCounts(request, model));
+  RequestPlan plan;
+  CTX_ASSIGN_OR_RETURN(plan.truncation, ResolveTruncation(request.truncation()));
+  for (int i = 0; i < request.outputs_size(); ++i) {
+    CTX_ASSIGN_OR_RETURN(OutputSpec spec, ResolveOutput(request.outputs(i), i, model.info));
+    plan.outputs.push_back(spec);
+  }
+  if (plan.outputs.empty()) {
+    CTX_ASSIGN_OR_RETURN(OutputSpec spec, ResolveOutput(v1::OutputSpec(), 0, model.info));
+    plan.outputs.push_back(spec);
+  }
+  for (const OutputSpec& spec : plan.outputs) {
+    plan.returns_token_ids = plan.returns_token_ids || spec.kind == OutputKind::kTokens;
+  }
+  for (const v1::Input& input : request.inputs()) {
+    plan.needs_tokenizer = plan.needs_tokenizer || input.has_text() || input.has_text_pair();
+  }
+  return plan;
+}
+
+absl::Status CheckAnswerSize(const RequestPlan& plan,
+                             absl::Span<const absl::StatusOr<PlannedInput>> inputs,
+                             const ServedModel& model) {
+  int64_t bytes = 0;
+  for (const auto& input : inputs) {
+    bytes += input.ok() ? ResultBytes(plan, *input) : kResultOverhead;
+  }
+  if (bytes <= model.max_message_bytes) return absl::OkStatus();
+  return MakeError(
+      ErrorReason::kAnswerTooLarge,
+      absl::StrFormat("the answer would take about %d bytes, a message has at most %d: send fewer "
+                      "inputs or ask for fewer outputs, dimensions or bytes per element",
+                      bytes, model.max_message_bytes),
+      GotAndMax("outputs", bytes, model.max_message_bytes));
+}
+
+}  // namespace contexture

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "contexture/v1/encoder.pb.h"
+#include "core/engine/output_plan.h"
+#include "core/text/tokenizer.h"
+#include "server/services/served_model.h"
+
+// Pure functions from a request to what is to be computed. Faults of the whole request fail its
+// RPC; faults of one input become the status of its Result and leave its neighbours alone.
+
+namespace contexture {
+
+// Most outputs of one request: more than there are useful combinations of kind and data type.
+inline constexpr int kMaxOutputs = 16;
+
+// What holds for all inputs of a request.
+struct RequestPlan {
+  std::vector<OutputSpec> outputs;  // resolved, at least one
+  Truncation truncation = Truncation::kError;
+  bool needs_tokenizer = false;    // some input is text
+  bool returns_token_ids = false;  // some output has a vector per token
+};
+
+// One input, ready to compute.
+struct PlannedInput {
+  std::vector<uint32_t> ids;
+  std::vector<uint32_t> type_ids;  // empty: all 0
+  uint32_t original_length = 0;    // before truncation
+  bool truncated() const { return original_length != ids.size(); }
+};
+
+// NOT_FOUND: no such model. OK when NAME is empty: the default model.
+absl::Status CheckModelName(absl::string_view name, const ServedModel& model);
+
+// Checks everything but the inputs themselves. INVALID_ARGUMENT, NOT_FOUND.
+absl::StatusOr<RequestPlan> PlanRequest(const v1::EncodeRequest& request, const ServedModel& model);
+
+// Checks input INDEX of the request and tokenizes it when it is text. INVALID_ARGUMENT,
+// FAILED_PRECONDITION (text, but the model has no fitting tokenizer). Takes the time of
+// tokenization.
+absl::StatusOr<PlannedInput> PlanInput(const v1::Input& input, int index, const RequestPlan& plan,
+                                       const ServedModel& model);
+
+// INVALID_ARGUMENT: the answer would be larger than a message may be; names both sizes. Bad inputs
+// count as empty results.
+absl::Status CheckAnswerSize(const RequestPlan& plan,
+                             absl::Span<const absl::StatusOr<PlannedInput>> inputs,
+                             const ServedModel& model);
+
+}  // namespace contexture

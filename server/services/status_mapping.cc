@@ -1,0 +1,184 @@
+#include "server/services/status_mapping.h"
+
+#include <array>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
+#include "google/rpc/error_details.pb.h"
+
+namespace contexture {
+namespace {
+
+using Code = absl::StatusCode;
+using Reason = ErrorReason;
+
+constexpr char kTypeUrlPrefix[] = "type.googleapis.com/";
+constexpr absl::Duration kNoRetry = absl::ZeroDuration();
+// A full queue empties in about this time at the default queue bound on a small machine.
+constexpr absl::Duration kQueueRetry = absl::Milliseconds(250);
+// A load balancer needs about this time to send the caller elsewhere.
+constexpr absl::Duration kUnavailableRetry = absl::Seconds(1);
+
+const std::array<ErrorRow, kNumErrorReasons>& Table() {
+  static const std::array<ErrorRow, kNumErrorReasons> table = {{
+      {Reason::kMalformedMessage, "MALFORMED_MESSAGE", Code::kInvalidArgument, kNoRetry},
+      {Reason::kModelNotFound, "MODEL_NOT_FOUND", Code::kNotFound, kNoRetry},
+      {Reason::kNoInputs, "NO_INPUTS", Code::kInvalidArgument, kNoRetry},
+      {Reason::kTooManyInputs, "TOO_MANY_INPUTS", Code::kInvalidArgument, kNoRetry},
+      {Reason::kTooManyOutputs, "TOO_MANY_OUTPUTS", Code::kInvalidArgument, kNoRetry},
+      {Reason::kUnknownEnumValue, "UNKNOWN_ENUM_VALUE", Code::kInvalidArgument, kNoRetry},
+      {Reason::kDimensionsTooLarge, "DIMENSIONS_TOO_LARGE", Code::kInvalidArgument, kNoRetry},
+      {Reason::kPoolingNotApplicable, "POOLING_NOT_APPLICABLE", Code::kInvalidArgument, kNoRetry},
+      {Reason::kInt8NeedsNormalization, "INT8_NEEDS_NORMALIZATION", Code::kInvalidArgument,
+       kNoRetry},
+      {Reason::kAnswerTooLarge, "ANSWER_TOO_LARGE", Code::kInvalidArgument, kNoRetry},
+      {Reason::kInputMissing, "INPUT_MISSING", Code::kInvalidArgument, kNoRetry},
+      {Reason::kTextEmpty, "TEXT_EMPTY", Code::kInvalidArgument, kNoRetry},
+      {Reason::kTextTooLarge, "TEXT_TOO_LARGE", Code::kInvalidArgument, kNoRetry},
+      {Reason::kTextInvalid, "TEXT_INVALID", Code::kInvalidArgument, kNoRetry},
+      {Reason::kTokenIdsEmpty, "TOKEN_IDS_EMPTY", Code::kInvalidArgument, kNoRetry},
+      {Reason::kTokenIdOutOfRange, "TOKEN_ID_OUT_OF_RANGE", Code::kInvalidArgument, kNoRetry},
+      {Reason::kTypeIdOutOfRange, "TYPE_ID_OUT_OF_RANGE", Code::kInvalidArgument, kNoRetry},
+      {Reason::kTypeIdCountMismatch, "TYPE_ID_COUNT_MISMATCH", Code::kInvalidArgument, kNoRetry},
+      {Reason::kInputTooLong, "INPUT_TOO_LONG", Code::kInvalidArgument, kNoRetry},
+      {Reason::kTokenizerMissing, "TOKENIZER_MISSING", Code::kFailedPrecondition, kNoRetry},
+      {Reason::kTokenizerUnsuitable, "TOKENIZER_UNSUITABLE", Code::kFailedPrecondition, kNoRetry},
+      {Reason::kStreamIdTooLong, "STREAM_ID_TOO_LONG", Code::kInvalidArgument, kNoRetry},
+      {Reason::kQueueFull, "QUEUE_FULL", Code::kResourceExhausted, kQueueRetry},
+      {Reason::kServerStarting, "SERVER_STARTING", Code::kUnavailable, kUnavailableRetry},
+      {Reason::kServerDraining, "SERVER_DRAINING", Code::kUnavailable, kUnavailableRetry},
+      {Reason::kDeadlineExceeded, "DEADLINE_EXCEEDED", Code::kDeadlineExceeded, kNoRetry},
+      {Reason::kCancelled, "CANCELLED", Code::kCancelled, kNoRetry},
+      {Reason::kInternal, "INTERNAL", Code::kInternal, kNoRetry},
+  }};
+  return table;
+}
+
+// The reason of a status that was made without one: by the tokenizer, the batcher or the engine.
+ErrorReason ReasonOf(Code code) {
+  switch (code) {
+    case Code::kInvalidArgument:
+      return Reason::kTextInvalid;
+    case Code::kNotFound:
+      return Reason::kModelNotFound;
+    case Code::kFailedPrecondition:
+      return Reason::kTokenizerUnsuitable;
+    case Code::kResourceExhausted:
+      return Reason::kQueueFull;
+    case Code::kUnavailable:
+      return Reason::kServerDraining;
+    case Code::kDeadlineExceeded:
+      return Reason::kDeadlineExceeded;
+    case Code::kCancelled:
+      return Reason::kCancelled;
+    default:
+      return Reason::kInternal;
+  }
+}
+
+template <typename Message>
+void SetPayload(const Message& message, absl::Status& status) {
+  status.SetPayload(absl::StrCat(kTypeUrlPrefix, message.GetDescriptor()->full_name()),
+                    absl::Cord(message.SerializeAsString()));
+}
+
+template <typename Message>
+absl::optional<Message> GetPayload(const absl::Status& status) {
+  absl::optional<absl::Cord> payload =
+      status.GetPayload(absl::StrCat(kTypeUrlPrefix, Message::descriptor()->full_name()));
+  Message message;
+  if (!payload || !message.ParseFromString(std::string(*payload))) return absl::nullopt;
+  return message;
+}
+
+void AddReason(const ErrorRow& row, const Culprit& culprit, absl::Status& status) {
+  google::rpc::ErrorInfo info;
+  info.set_reason(row.name);
+  info.set_domain(kErrorDomain);
+  for (const auto& [key, value] : culprit.values) (*info.mutable_metadata())[key] = value;
+  SetPayload(info, status);
+  if (row.retry_delay <= absl::ZeroDuration()) return;
+  google::rpc::RetryInfo retry;
+  const timespec delay = absl::ToTimespec(row.retry_delay);
+  retry.mutable_retry_delay()->set_seconds(delay.tv_sec);
+  retry.mutable_retry_delay()->set_nanos(static_cast<int32_t>(delay.tv_nsec));
+  SetPayload(retry, status);
+}
+
+}  // namespace
+
+const ErrorRow& RowOf(ErrorReason reason) { return Table()[static_cast<size_t>(reason)]; }
+
+absl::Status MakeError(ErrorReason reason, absl::string_view message, Culprit culprit) {
+  const ErrorRow& row = RowOf(reason);
+  if (culprit.field.empty()) {
+    absl::Status status(row.code, message);
+    AddReason(row, culprit, status);
+    return status;
+  }
+  absl::Status status(row.code, absl::StrCat(culprit.field, ": ", message));
+  AddReason(row, culprit, status);
+  google::rpc::BadRequest bad_request;
+  auto* violation = bad_request.add_field_violations();
+  violation->set_field(culprit.field);
+  violation->set_description(std::string(message));
+  SetPayload(bad_request, status);
+  return status;
+}
+
+absl::Status WithDetails(absl::Status status) {
+  if (status.ok() || GetPayload<google::rpc::ErrorInfo>(status)) return status;
+  AddReason(RowOf(ReasonOf(status.code())), {}, status);
+  return status;
+}
+
+absl::Duration RetryDelay(const absl::Status& status) {
+  auto retry = GetPayload<google::rpc::RetryInfo>(status);
+  if (!retry) return absl::ZeroDuration();
+  return absl::Seconds(retry->retry_delay().seconds()) +
+         absl::Nanoseconds(retry->retry_delay().nanos());
+}
+
+google::rpc::Status ToProtoStatus(const absl::Status& status) {
+  const absl::Status detailed = WithDetails(status);
+  google::rpc::Status result;
+  result.set_code(static_cast<int>(detailed.code()));  // the numbers are those of google.rpc.Code
+  result.set_message(std::string(detailed.message()));
+  detailed.ForEachPayload([&](absl::string_view type_url, const absl::Cord& payload) {
+    auto* detail = result.add_details();
+    detail->set_type_url(std::string(type_url));
+    detail->set_value(std::string(payload));
+  });
+  return result;
+}
+
+grpc::Status ToGrpcStatus(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  const google::rpc::Status proto = ToProtoStatus(status);
+  return grpc::Status(static_cast<grpc::StatusCode>(proto.code()), proto.message(),
+                      proto.SerializeAsString());
+}
+
+absl::string_view CodeName(absl::StatusCode code) {
+  static constexpr const char* kNames[] = {"OK",
+                                           "CANCELLED",
+                                           "UNKNOWN",
+                                           "INVALID_ARGUMENT",
+                                           "DEADLINE_EXCEEDED",
+                                           "NOT_FOUND",
+                                           "ALREADY_EXISTS",
+                                           "PERMISSION_DENIED",
+                                           "RESOURCE_EXHAUSTED",
+                                           "FAILED_PRECONDITION",
+                                           "ABORTED",
+                                           "OUT_OF_RANGE",
+                                           "UNIMPLEMENTED",
+                                           "INTERNAL",
+                                           "UNAVAILABLE",
+                                           "DATA_LOSS",
+                                           "UNAUTHENTICATED"};
+  const auto index = static_cast<size_t>(code);
+  return index < std::size(kNames) ? kNames[index] : "UNKNOWN";
+}
+
+}  // namespace contexture

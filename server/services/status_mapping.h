@@ -1,0 +1,87 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "google/rpc/status.pb.h"
+#include "grpcpp/support/status.h"
+
+namespace contexture {
+
+// Every reason that this server gives for a failure. The table in status_mapping.cc holds the name,
+// the code and whether to retry; docs list the same rows.
+enum class ErrorReason {
+  kMalformedMessage,
+  kModelNotFound,
+  kNoInputs,
+  kTooManyInputs,
+  kTooManyOutputs,
+  kUnknownEnumValue,
+  kDimensionsTooLarge,
+  kPoolingNotApplicable,
+  kInt8NeedsNormalization,
+  kAnswerTooLarge,
+  kInputMissing,
+  kTextEmpty,
+  kTextTooLarge,
+  kTextInvalid,
+  kTokenIdsEmpty,
+  kTokenIdOutOfRange,
+  kTypeIdOutOfRange,
+  kTypeIdCountMismatch,
+  kInputTooLong,
+  kTokenizerMissing,
+  kTokenizerUnsuitable,
+  kStreamIdTooLong,
+  kQueueFull,
+  kServerStarting,
+  kServerDraining,
+  kDeadlineExceeded,
+  kCancelled,
+  kInternal,
+};
+inline constexpr int kNumErrorReasons = static_cast<int>(ErrorReason::kInternal) + 1;
+
+struct ErrorRow {
+  ErrorReason reason;
+  const char* name;  // ErrorInfo.reason
+  absl::StatusCode code;
+  absl::Duration retry_delay;  // RetryInfo; zero: trying again does not help
+};
+const ErrorRow& RowOf(ErrorReason reason);
+
+// ErrorInfo.domain.
+inline constexpr char kErrorDomain[] = "contexture";
+// The trailer that tells gRPC's own retry when to try again, in milliseconds.
+inline constexpr char kPushbackTrailer[] = "grpc-retry-pushback-ms";
+
+// The culprit of an error.
+struct Culprit {
+  std::string field;  // "inputs[3].text"; empty: no field of the request
+  // Every value that the message names, such as {"length", "600"}. Never a user's text or token
+  // ids.
+  std::vector<std::pair<std::string, std::string>> values;
+};
+
+// A status with the reason's code and, as payloads, ErrorInfo, BadRequest (when a field is to
+// blame) and RetryInfo (when the reason says so). A field is put before the message.
+absl::Status MakeError(ErrorReason reason, absl::string_view message, Culprit culprit = {});
+
+// STATUS with the ErrorInfo and RetryInfo of its code's own reason, unless it has an ErrorInfo.
+absl::Status WithDetails(absl::Status status);
+
+// How long a caller should wait; zero: not given.
+absl::Duration RetryDelay(const absl::Status& status);
+
+// Both complete missing details as WithDetails does; payloads become google.rpc.Status.details.
+google::rpc::Status ToProtoStatus(const absl::Status& status);
+grpc::Status ToGrpcStatus(const absl::Status& status);
+
+// The code's name in gRPC, "INVALID_ARGUMENT"; OK is "OK".
+absl::string_view CodeName(absl::StatusCode code);
+
+}  // namespace contexture
