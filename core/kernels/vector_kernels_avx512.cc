@@ -2,9 +2,11 @@
 #include "core/kernels/vector_kernels.h"
 
 #define CTX_SIMD simd_avx512
-#include "core/kernels/vector_attention_inl.h"
+// clang-format off: the others use the first
 #include "core/kernels/vector_math_inl.h"
+#include "core/kernels/vector_attention_inl.h"
 #include "core/kernels/vector_rows_inl.h"
+// clang-format on
 
 namespace contexture::kernels {
 
