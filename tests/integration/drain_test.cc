@@ -71,7 +71,7 @@ bool IsWholeAnswer(const EncodeAnswer& answer, int items) {
 // connection in an orderly way. A connection that breaks under a running call is none of these.
 bool IsCleanRefusal(const grpc::Status& status) {
   return status.error_code() == grpc::StatusCode::UNAVAILABLE &&
-         (absl::StrContains(status.error_message(), "drain") ||
+         (absl::StrContains(status.error_details(), "SERVER_DRAINING") ||
           absl::StrContains(status.error_message(), "failed to connect") ||
           absl::StrContains(status.error_message(), "Connection refused") ||
           absl::StrContains(status.error_message(), "GOAWAY"));

@@ -6,16 +6,14 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
-#include "grpcpp/completion_queue.h"
-#include "grpcpp/generic/generic_stub.h"
 
 namespace contexture::test_support {
 namespace {
@@ -41,28 +39,15 @@ int FreePort() {
 }
 
 HealthAnswer CheckHealth(const std::shared_ptr<grpc::Channel>& channel) {
-  // Spoken by hand: an empty HealthCheckRequest has no bytes, and SERVING is field 1 with the
-  // value 1.
-  grpc::GenericStub stub(channel);
+  using grpc::health::v1::HealthCheckResponse;
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
-  grpc::CompletionQueue queue;
-  auto call =
-      stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", grpc::ByteBuffer(), &queue);
-  call->StartCall();
-  grpc::ByteBuffer response;
-  grpc::Status status;
-  call->Finish(&response, &status, &queue);
-  void* tag = nullptr;
-  bool ok = false;
-  queue.Next(&tag, &ok);
+  HealthCheckResponse response;
+  const grpc::Status status =
+      grpc::health::v1::Health::NewStub(channel)->Check(&context, {}, &response);
   if (!status.ok()) return HealthAnswer::kUnreachable;
-  std::vector<grpc::Slice> slices;
-  if (!response.Dump(&slices).ok()) return HealthAnswer::kUnreachable;
-  std::string bytes;
-  for (const grpc::Slice& slice : slices) bytes.append(slice.begin(), slice.end());
-  return bytes == absl::string_view("\x08\x01", 2) ? HealthAnswer::kServing
-                                                   : HealthAnswer::kNotServing;
+  return response.status() == HealthCheckResponse::SERVING ? HealthAnswer::kServing
+                                                           : HealthAnswer::kNotServing;
 }
 
 absl::StatusOr<std::string> HttpGet(int port, absl::string_view path) {

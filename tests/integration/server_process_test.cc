@@ -105,14 +105,16 @@ TEST(ServerProcessTest, InterruptStopsItToo) {
 TEST(ServerProcessTest, MessageOverTheLimitIsRefusedAndOthersGoOn) {
   const TemporaryDirectory directory;
   ASSERT_THAT(WriteTinyBert(directory.path()), IsOk());
-  const auto server = ServerProcess::Serve(directory.path());
+  constexpr uint64_t kLimit = 100'000;
+  const auto server =
+      ServerProcess::Serve(directory.path(), {"--max-message-bytes=" + std::to_string(kLimit)});
   ASSERT_THAT(server->WaitUntilServing(), IsOk());
   const std::shared_ptr<grpc::Channel> channel = server->NewChannel();
   const absl::StatusOr<v1::Model> model = CallGetModel(channel);
   ASSERT_THAT(model, IsOk());
-  ASSERT_GT(model->max_message_bytes(), 0u);
+  EXPECT_EQ(model->max_message_bytes(), kLimit);
   v1::EncodeRequest request;
-  request.add_inputs()->set_text(std::string(model->max_message_bytes() + 1, 'a'));
+  request.add_inputs()->set_text(std::string(kLimit, 'a'));
   EXPECT_EQ(CallEncode(channel, request).status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   ExpectEncodes(*server);
   ExpectStopsCleanly(*server);
