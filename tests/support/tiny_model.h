@@ -21,7 +21,7 @@ struct TinyBertOptions {
   int num_positions = 40;
   int type_vocabulary_size = 2;
   std::string hidden_act = "gelu";
-  std::string weight_prefix;  // "bert.": as a model with a head is saved
+  std::string weight_prefix = "";  // "bert.": as a model with a head is saved
 
   // modules.json, 1_Pooling/config.json and sentence_bert_config.json, or none of the three.
   bool sentence_transformers = true;
