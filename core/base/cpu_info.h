@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 namespace contexture {
@@ -11,10 +12,12 @@ enum class Isa { kGeneric, kAvx2, kAvx512, kAvx512Vnni, kAvx512Bf16, kAmx };
 
 // "generic", "avx2", "avx512", "avx512_vnni", "avx512_bf16", "amx".
 absl::string_view Name(Isa isa);
+// INVALID_ARGUMENT names the allowed values.
+absl::StatusOr<Isa> ParseIsa(absl::string_view name);
 
 // The best instruction set that the CPU has, the operating system grants and CONTEXTURE_MAX_ISA
 // (one of the names above) allows. Constant in a process; asks the kernel for AMX state at the
-// first call.
+// first call. A CONTEXTURE_MAX_ISA that is no such name is ignored with a line on stderr.
 Isa DetectIsa();
 
 // The CPUs that this process may really use.
