@@ -8,35 +8,36 @@
 #include "core/base/status_macros.h"
 #include "core/engine/output_writer.h"
 #include "core/model/safetensors.h"
-#include "core/nn/encoder.h"
+#include "core/nn/amx_encoder.h"
+#include "core/nn/float_encoder.h"
 
 namespace contexture {
 namespace {
 
 class EngineWorkspace : public Workspace {
  public:
-  EngineWorkspace(const EncoderConfig& config, int max_tokens) : nn(config, max_tokens) {
-    offsets.reserve(max_tokens + 1);
+  explicit EngineWorkspace(std::unique_ptr<nn::Workspace> workspace) : nn(std::move(workspace)) {
+    offsets.reserve(nn->max_tokens + 1);
   }
-  nn::Workspace nn;
+  std::unique_ptr<nn::Workspace> nn;
   std::vector<uint32_t> offsets;  // of the group, from 0
 };
 
-class FloatEngine : public Engine {
+class EncoderEngine : public Engine {
  public:
-  FloatEngine(EngineInfo info, std::unique_ptr<nn::Encoder> encoder, Isa isa)
+  EncoderEngine(EngineInfo info, std::unique_ptr<nn::Encoder> encoder, Isa isa)
       : info_(std::move(info)),
         encoder_(std::move(encoder)),
         kernels_(kernels::GetVectorKernels(isa)),
         workspace_tokens_(std::max(info_.max_batch_tokens, info_.config.max_length)) {
     info_.weight_bytes = encoder_->weight_bytes();
-    info_.workspace_bytes = nn::Workspace(info_.config, workspace_tokens_).bytes();
+    info_.workspace_bytes = encoder_->NewWorkspace(workspace_tokens_)->bytes();
   }
 
   const EngineInfo& info() const override { return info_; }
 
   std::unique_ptr<Workspace> NewWorkspace() const override {
-    return std::make_unique<EngineWorkspace>(info_.config, workspace_tokens_);
+    return std::make_unique<EngineWorkspace>(encoder_->NewWorkspace(workspace_tokens_));
   }
 
   absl::Status Run(const PackedBatch& batch, const OutputPlan& plan,
@@ -75,7 +76,7 @@ class FloatEngine : public Engine {
     group.ids = batch.ids.subspan(begin, tokens);
     if (!batch.type_ids.empty()) group.type_ids = batch.type_ids.subspan(begin, tokens);
     group.offsets = workspace.offsets;
-    encoder_->Run(group, workspace.nn);
+    encoder_->Run(group, *workspace.nn);
     for (int i = first; i < last; ++i) WriteOutputs(group, plan, i - first, i, workspace);
   }
 
@@ -83,11 +84,11 @@ class FloatEngine : public Engine {
                     EngineWorkspace& workspace) const {
     const size_t row = group.offsets[in_group];
     const int hidden_size = info_.config.hidden_size;
-    const SequenceVectors vectors = {workspace.nn.hidden.data() + row * hidden_size,
+    const SequenceVectors vectors = {workspace.nn->hidden.data() + row * hidden_size,
                                      group.length(in_group), hidden_size};
     plan.non_finite[sequence] = IsFinite(kernels_, vectors) ? 0 : 1;
     for (uint32_t s = plan.offsets[sequence]; s < plan.offsets[sequence + 1]; ++s) {
-      WriteOutput(kernels_, vectors, plan.slots[s], workspace.nn.pooled.data());
+      WriteOutput(kernels_, vectors, plan.slots[s], workspace.nn->pooled.data());
     }
   }
 
@@ -97,7 +98,7 @@ class FloatEngine : public Engine {
   const int workspace_tokens_;
 };
 
-absl::Status FloatEngine::Check(const PackedBatch& batch, const OutputPlan& plan) const {
+absl::Status EncoderEngine::Check(const PackedBatch& batch, const OutputPlan& plan) const {
   const EncoderConfig& config = info_.config;
   if (plan.offsets.size() != batch.offsets.size() ||
       plan.non_finite.size() + 1 != batch.offsets.size()) {
@@ -127,16 +128,51 @@ absl::Status FloatEngine::Check(const PackedBatch& batch, const OutputPlan& plan
 }
 
 // Micro-kernels where oneDNN has them for this CPU, else its matmul primitive.
-absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateEncoder(const ModelDirectory& directory,
-                                                           Isa isa) {
-  auto encoder = nn::Encoder::Create(directory.config, directory.weights,
-                                     kernels::LinearBackend::kMicrokernel, isa);
+absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateFloatEncoder(const ModelDirectory& directory,
+                                                                Isa isa) {
+  auto encoder = nn::FloatEncoder::Create(directory.config, directory.weights,
+                                          kernels::LinearBackend::kMicrokernel, isa);
   if (encoder.ok()) return encoder;
-  return nn::Encoder::Create(directory.config, directory.weights, kernels::LinearBackend::kMatmul,
-                             isa);
+  return nn::FloatEncoder::Create(directory.config, directory.weights,
+                                  kernels::LinearBackend::kMatmul, isa);
 }
 
+absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateEncoder(const ModelDirectory& directory,
+                                                           Precision precision, Isa isa) {
+  using kernels::amx::Format;
+  switch (precision) {
+    case Precision::kFloat32:
+      return CreateFloatEncoder(directory, isa);
+    case Precision::kFloat32Split:
+      return nn::AmxEncoder::Create(directory.config, directory.weights, Format::kSplit);
+    case Precision::kBfloat16:
+      return nn::AmxEncoder::Create(directory.config, directory.weights, Format::kBf16);
+  }
+  return absl::InternalError("unknown precision");
+}
+
+constexpr std::pair<Precision, absl::string_view> kPrecisionNames[] = {
+    {Precision::kFloat32, "f32"},
+    {Precision::kFloat32Split, "f32-split"},
+    {Precision::kBfloat16, "bf16"},
+};
+
 }  // namespace
+
+absl::string_view Name(Precision precision) {
+  for (const auto& [value, name] : kPrecisionNames) {
+    if (value == precision) return name;
+  }
+  return "?";
+}
+
+absl::StatusOr<Precision> ParsePrecision(absl::string_view name) {
+  for (const auto& [value, known] : kPrecisionNames) {
+    if (known == name) return value;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown precision \"", name, "\": use f32, f32-split or bf16"));
+}
 
 absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(ModelDirectory directory,
                                                    const EngineOptions& options) {
@@ -145,16 +181,16 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(ModelDirectory directory,
         absl::StrCat("max_batch_tokens is ", options.max_batch_tokens, ", must be at least 1"));
   }
   const Isa isa = DetectIsa();
-  CTX_ASSIGN_OR_RETURN(auto encoder, CreateEncoder(directory, isa));
+  CTX_ASSIGN_OR_RETURN(auto encoder, CreateEncoder(directory, options.precision, isa));
   EngineInfo info;
   info.config = directory.config;
   info.pooling = directory.pooling;
   info.max_text_length = directory.max_text_length;
   info.max_batch_tokens = options.max_batch_tokens;
-  info.precision = "f32";
+  info.precision = std::string(Name(options.precision));
   info.isa = std::string(Name(isa));
   info.fingerprint = directory.fingerprint;
-  return std::make_unique<FloatEngine>(std::move(info), std::move(encoder), isa);
+  return std::make_unique<EncoderEngine>(std::move(info), std::move(encoder), isa);
 }
 
 }  // namespace contexture

@@ -5,13 +5,22 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "core/engine/output_plan.h"
 #include "core/model/model_directory.h"
 #include "core/tensor/packed_batch.h"
 
 namespace contexture {
 
-enum class Precision { kFloat32 };
+// How an encoder is computed. kFloat32: float throughout; the default of exactness. kFloat32Split:
+// products of float values split into two bfloat16 halves, float-grade results at AMX speed.
+// kBfloat16: products in bfloat16, everything else in float. The last two need AMX.
+enum class Precision { kFloat32, kFloat32Split, kBfloat16 };
+
+// "f32", "f32-split", "bf16".
+absl::string_view Name(Precision precision);
+// INVALID_ARGUMENT names the allowed values.
+absl::StatusOr<Precision> ParsePrecision(absl::string_view name);
 
 struct EngineOptions {
   Precision precision = Precision::kFloat32;
@@ -55,6 +64,8 @@ class Engine {
 };
 
 // Packs the weights of DIRECTORY and generates all kernels; the mapped file is released.
+// FAILED_PRECONDITION: the precision cannot be computed for this model on this CPU (the message
+// says why).
 absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(ModelDirectory directory,
                                                    const EngineOptions& options);
 

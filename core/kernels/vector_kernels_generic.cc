@@ -2,10 +2,10 @@
 #include "core/kernels/vector_kernels.h"
 
 #define CTX_SIMD simd_generic
-// clang-format off: the others use the first
+// clang-format off: each builds on the one before
 #include "core/kernels/vector_math_inl.h"
-#include "core/kernels/vector_attention_inl.h"
 #include "core/kernels/vector_rows_inl.h"
+#include "core/kernels/vector_attention_inl.h"
 // clang-format on
 
 namespace contexture::kernels {

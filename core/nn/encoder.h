@@ -1,34 +1,32 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
-#include <vector>
 
-#include "absl/status/statusor.h"
-#include "core/nn/embedding.h"
-#include "core/nn/encoder_layer.h"
+#include "core/base/aligned_buffer.h"
+#include "core/tensor/packed_batch.h"
 
 namespace contexture::nn {
 
-// A whole encoder in float: embedding, layers, optional final norm. Immutable, thread safe.
+// The activations of one worker, allocated once by the encoder that uses them. Not thread safe.
+struct Workspace {
+  virtual ~Workspace() = default;
+  virtual size_t bytes() const { return hidden.bytes() + pooled.bytes(); }
+
+  int max_tokens = 0;
+  AlignedBuffer<float> hidden;  // [tokens, hidden]: the residual stream, at the end the result
+  AlignedBuffer<float> pooled;  // [hidden]
+};
+
+// A whole encoder in one precision: embedding, layers, optional final norm. Immutable, thread safe.
 class Encoder {
  public:
-  // Copies and packs the weights; their views may go afterwards. INTERNAL: oneDNN refuses.
-  static absl::StatusOr<std::unique_ptr<Encoder>> Create(const EncoderConfig& config,
-                                                         const EncoderWeights& weights,
-                                                         kernels::LinearBackend backend, Isa isa);
+  virtual ~Encoder() = default;
+  virtual std::unique_ptr<Workspace> NewWorkspace(int max_tokens) const = 0;
   // Leaves the contextual vectors in workspace.hidden [tokens, hidden]. The batch holds at most
-  // workspace.max_tokens tokens, its ids, type ids and lengths are in range.
-  void Run(const PackedBatch& batch, Workspace& workspace) const;
-  size_t weight_bytes() const;
-
- private:
-  Encoder(const EncoderConfig& config, const EncoderWeights& weights, Isa isa);
-
-  const EncoderConfig config_;
-  const kernels::VectorKernels& kernels_;
-  Embedding embedding_;
-  std::vector<std::unique_ptr<EncoderLayer>> layers_;
-  Norm final_norm_;
+  // workspace.max_tokens tokens, its ids, type ids and lengths are in range. Allocates nothing.
+  virtual void Run(const PackedBatch& batch, Workspace& workspace) const = 0;
+  virtual size_t weight_bytes() const = 0;
 };
 
 }  // namespace contexture::nn

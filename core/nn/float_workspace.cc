@@ -1,4 +1,4 @@
-#include "core/nn/workspace.h"
+#include "core/nn/float_workspace.h"
 
 #include <algorithm>
 
@@ -6,7 +6,8 @@
 
 namespace contexture::nn {
 
-Workspace::Workspace(const EncoderConfig& config, int tokens) : max_tokens(tokens) {
+FloatWorkspace::FloatWorkspace(const EncoderConfig& config, int tokens) {
+  max_tokens = tokens;
   const size_t rows = tokens;
   const size_t attention =
       static_cast<size_t>(config.attention.num_heads) * config.attention.head_size;
@@ -19,6 +20,11 @@ Workspace::Workspace(const EncoderConfig& config, int tokens) : max_tokens(token
   attention_scratch =
       AlignedBuffer<float>(kernels::AttentionScratchFloats(tokens, config.attention.head_size));
   pooled = AlignedBuffer<float>(config.hidden_size);
+}
+
+size_t FloatWorkspace::bytes() const {
+  return Workspace::bytes() + query_key_value.bytes() + context.bytes() + projected.bytes() +
+         intermediate.bytes() + attention_scratch.bytes();
 }
 
 }  // namespace contexture::nn

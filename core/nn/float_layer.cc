@@ -1,48 +1,35 @@
-#include "core/nn/encoder_layer.h"
+#include "core/nn/float_layer.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "core/base/status_macros.h"
+#include "core/nn/activation_epilogue.h"
 
 namespace contexture::nn {
 namespace {
-
-kernels::Epilogue ActivationEpilogue(Activation activation) {
-  switch (activation) {
-    case Activation::kGeluErf:
-      return kernels::Epilogue::kBiasGeluErf;
-    case Activation::kGeluTanh:
-      return kernels::Epilogue::kBiasGeluTanh;
-    case Activation::kRelu:
-      return kernels::Epilogue::kBiasRelu;
-    case Activation::kSilu:
-      return kernels::Epilogue::kBiasSilu;
-  }
-  return kernels::Epilogue::kNone;
-}
 
 kernels::LinearPart Part(const LinearWeights& weights) { return {weights.weight, weights.bias}; }
 
 }  // namespace
 
-EncoderLayer::EncoderLayer(const EncoderConfig& config, const LayerWeights& weights, Isa isa)
+FloatLayer::FloatLayer(const EncoderConfig& config, const LayerWeights& weights, Isa isa)
     : config_(config),
       kernels_(kernels::GetVectorKernels(isa)),
       attention_norm_(weights.attention_norm),
       output_norm_(weights.output_norm) {}
 
-absl::StatusOr<std::unique_ptr<EncoderLayer>> EncoderLayer::Create(const EncoderConfig& config,
-                                                                   const LayerWeights& weights,
-                                                                   kernels::LinearBackend backend,
-                                                                   Isa isa) {
-  std::unique_ptr<EncoderLayer> layer(new EncoderLayer(config, weights, isa));
+absl::StatusOr<std::unique_ptr<FloatLayer>> FloatLayer::Create(const EncoderConfig& config,
+                                                               const LayerWeights& weights,
+                                                               kernels::LinearBackend backend,
+                                                               Isa isa) {
+  std::unique_ptr<FloatLayer> layer(new FloatLayer(config, weights, isa));
   CTX_RETURN_IF_ERROR(layer->Init(weights, backend, isa));
   return layer;
 }
 
-absl::Status EncoderLayer::Init(const LayerWeights& weights, kernels::LinearBackend backend,
-                                Isa isa) {
+absl::Status FloatLayer::Init(const LayerWeights& weights, kernels::LinearBackend backend,
+                              Isa isa) {
   const int hidden = config_.hidden_size;
   const int inner = config_.feed_forward.intermediate_size;
   const int attention = attention_size();
@@ -62,19 +49,19 @@ absl::Status EncoderLayer::Init(const LayerWeights& weights, kernels::LinearBack
   return absl::OkStatus();
 }
 
-size_t EncoderLayer::weight_bytes() const {
+size_t FloatLayer::weight_bytes() const {
   return query_key_value_->weight_bytes() + attention_output_->weight_bytes() +
          up_->weight_bytes() + down_->weight_bytes();
 }
 
-void EncoderLayer::Run(const PackedBatch& batch, Workspace& workspace) const {
+void FloatLayer::Run(const PackedBatch& batch, FloatWorkspace& workspace) const {
   Attention(batch, workspace);
   for (int first = 0; first < batch.num_tokens(); first += kBlockRows) {
     FinishRows(first, std::min(kBlockRows, batch.num_tokens() - first), workspace);
   }
 }
 
-void EncoderLayer::Attention(const PackedBatch& batch, Workspace& workspace) const {
+void FloatLayer::Attention(const PackedBatch& batch, FloatWorkspace& workspace) const {
   const float* input = workspace.hidden.data();
   if (pre_norm()) {
     kernels_.norm({input, nullptr, nullptr, attention_norm_.gamma.data(),
@@ -88,7 +75,7 @@ void EncoderLayer::Attention(const PackedBatch& batch, Workspace& workspace) con
   }
 }
 
-void EncoderLayer::AttendSequence(size_t first_token, int length, Workspace& workspace) const {
+void FloatLayer::AttendSequence(size_t first_token, int length, FloatWorkspace& workspace) const {
   const int size = attention_size();
   const float* query = workspace.query_key_value.data() + first_token * 3 * size;
   float* context = workspace.context.data() + first_token * size;
@@ -110,7 +97,7 @@ void EncoderLayer::AttendSequence(size_t first_token, int length, Workspace& wor
   }
 }
 
-void EncoderLayer::FinishRows(int first, int rows, Workspace& workspace) const {
+void FloatLayer::FinishRows(int first, int rows, FloatWorkspace& workspace) const {
   float* hidden = workspace.hidden.data() + static_cast<size_t>(first) * config_.hidden_size;
   float* projected = workspace.projected.data() + static_cast<size_t>(first) * config_.hidden_size;
   const float* context = workspace.context.data() + static_cast<size_t>(first) * attention_size();
@@ -120,8 +107,8 @@ void EncoderLayer::FinishRows(int first, int rows, Workspace& workspace) const {
   AddResidual(*down_, output_norm_, projected, hidden, rows);
 }
 
-void EncoderLayer::FeedForward(float* hidden, float* projected, int rows,
-                               Workspace& workspace) const {
+void FloatLayer::FeedForward(float* hidden, float* projected, int rows,
+                             FloatWorkspace& workspace) const {
   const float* input = hidden;
   if (pre_norm()) {
     kernels_.norm({hidden, nullptr, nullptr, output_norm_.gamma.data(), output_norm_.beta.data(),
@@ -132,8 +119,8 @@ void EncoderLayer::FeedForward(float* hidden, float* projected, int rows,
   down_->Run(workspace.intermediate.data(), rows, projected);
 }
 
-void EncoderLayer::AddResidual(const kernels::Linear& linear, const Norm& norm, float* projected,
-                               float* hidden, int rows) const {
+void FloatLayer::AddResidual(const kernels::Linear& linear, const Norm& norm, float* projected,
+                             float* hidden, int rows) const {
   if (pre_norm()) {
     kernels_.add({projected, linear.bias(), hidden, hidden, rows, config_.hidden_size});
   } else {

@@ -8,32 +8,32 @@
 #include "core/model/encoder_config.h"
 #include "core/model/encoder_weights.h"
 #include "core/nn/embedding.h"
-#include "core/nn/workspace.h"
+#include "core/nn/float_workspace.h"
 #include "core/tensor/packed_batch.h"
 
 namespace contexture::nn {
 
-// One encoder layer: multi-head self-attention and a feed-forward, each with a residual and a norm
-// (Vaswani et al. 2017, 3.1), post-norm or pre-norm. Immutable, thread safe.
-class EncoderLayer {
+// One encoder layer in float: multi-head self-attention and a feed-forward, each with a residual
+// and a norm (Vaswani et al. 2017, 3.1), post-norm or pre-norm. Immutable, thread safe.
+class FloatLayer {
  public:
-  static absl::StatusOr<std::unique_ptr<EncoderLayer>> Create(const EncoderConfig& config,
-                                                              const LayerWeights& weights,
-                                                              kernels::LinearBackend backend,
-                                                              Isa isa);
+  static absl::StatusOr<std::unique_ptr<FloatLayer>> Create(const EncoderConfig& config,
+                                                            const LayerWeights& weights,
+                                                            kernels::LinearBackend backend,
+                                                            Isa isa);
   // Replaces workspace.hidden [tokens, hidden] by the layer's output.
-  void Run(const PackedBatch& batch, Workspace& workspace) const;
+  void Run(const PackedBatch& batch, FloatWorkspace& workspace) const;
   size_t weight_bytes() const;
 
  private:
-  EncoderLayer(const EncoderConfig& config, const LayerWeights& weights, Isa isa);
+  FloatLayer(const EncoderConfig& config, const LayerWeights& weights, Isa isa);
   absl::Status Init(const LayerWeights& weights, kernels::LinearBackend backend, Isa isa);
 
-  void Attention(const PackedBatch& batch, Workspace& workspace) const;
-  void AttendSequence(size_t first_token, int length, Workspace& workspace) const;
+  void Attention(const PackedBatch& batch, FloatWorkspace& workspace) const;
+  void AttendSequence(size_t first_token, int length, FloatWorkspace& workspace) const;
   // Rows [first, first + rows): attention output, feed-forward, residuals and norms.
-  void FinishRows(int first, int rows, Workspace& workspace) const;
-  void FeedForward(float* hidden, float* projected, int rows, Workspace& workspace) const;
+  void FinishRows(int first, int rows, FloatWorkspace& workspace) const;
+  void FeedForward(float* hidden, float* projected, int rows, FloatWorkspace& workspace) const;
   // hidden = norm(projected + bias + hidden), or without the norm.
   void AddResidual(const kernels::Linear& linear, const Norm& norm, float* projected, float* hidden,
                    int rows) const;

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/nn/amx_layer.h"
+#include "core/nn/embedding.h"
+#include "core/nn/encoder.h"
+
+namespace contexture::nn {
+
+// Precisions bf16 and f32-split: own AMX kernels, activations between them as `Format` says.
+class AmxEncoder : public Encoder {
+ public:
+  // FAILED_PRECONDITION: the CPU has no AMX, or the model has a shape or a part that these kernels
+  // do not compute (the message names it).
+  static absl::StatusOr<std::unique_ptr<Encoder>> Create(const EncoderConfig& config,
+                                                         const EncoderWeights& weights,
+                                                         kernels::amx::Format format);
+  std::unique_ptr<Workspace> NewWorkspace(int max_tokens) const override;
+  void Run(const PackedBatch& batch, Workspace& workspace) const override;
+  size_t weight_bytes() const override;
+
+ private:
+  AmxEncoder(const EncoderConfig& config, const EncoderWeights& weights,
+             kernels::amx::Format format);
+
+  const EncoderConfig config_;
+  const kernels::amx::Format format_;
+  const kernels::amx::Kernels& kernels_;
+  Embedding embedding_;
+  std::vector<std::unique_ptr<AmxLayer>> layers_;
+};
+
+}  // namespace contexture::nn

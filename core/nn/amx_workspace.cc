@@ -1,0 +1,43 @@
+#include <algorithm>
+
+#include "core/nn/amx_layer.h"
+
+namespace contexture::nn {
+
+using kernels::amx::Format;
+
+AmxWorkspace::AmxWorkspace(const EncoderConfig& config, Format format, int tokens) {
+  max_tokens = tokens;
+  const size_t rows = tokens + kernels::amx::kSpareRows;
+  const int size = config.hidden_size;
+  const int attention = config.attention.num_heads * config.attention.head_size;
+  const int chunk = std::min(kAmxChunk, config.feed_forward.intermediate_size);
+  hidden_stride = RowStride(format, size);
+  attention_stride = RowStride(format, attention);
+  chunk_stride = RowStride(format, chunk);
+  qkv_stride = 3 * attention;
+  hidden = AlignedBuffer<float>(rows * size);
+  pooled = AlignedBuffer<float>(size);
+  input = AlignedBuffer<uint16_t>(rows * hidden_stride);
+  context = AlignedBuffer<uint16_t>(rows * attention_stride);
+  intermediate = AlignedBuffer<uint16_t>(rows * chunk_stride);
+  projected = AlignedBuffer<float>(rows * size);
+  const int head_size = config.attention.head_size;
+  if (format == Format::kBf16) {
+    qkv = AlignedBuffer<uint16_t>(rows * qkv_stride);
+    attention_scratch = AlignedBuffer<char>(kernels::amx::AttentionScratchBytes(tokens, head_size));
+  } else {
+    qkv_float = AlignedBuffer<float>(rows * qkv_stride);
+    context_float = AlignedBuffer<float>(rows * attention);
+    attention_scratch =
+        AlignedBuffer<char>(kernels::AttentionScratchFloats(tokens, head_size) * sizeof(float));
+  }
+}
+
+size_t AmxWorkspace::bytes() const {
+  return Workspace::bytes() + input.bytes() + qkv.bytes() + qkv_float.bytes() +
+         context_float.bytes() + context.bytes() + intermediate.bytes() + projected.bytes() +
+         attention_scratch.bytes();
+}
+
+}  // namespace contexture::nn

@@ -1,0 +1,47 @@
+#include "core/nn/float_encoder.h"
+
+#include <utility>
+
+#include "core/base/status_macros.h"
+
+namespace contexture::nn {
+
+FloatEncoder::FloatEncoder(const EncoderConfig& config, const EncoderWeights& weights, Isa isa)
+    : config_(config),
+      kernels_(kernels::GetVectorKernels(isa)),
+      embedding_(config, weights, kernels_),
+      final_norm_(weights.final_norm) {}
+
+absl::StatusOr<std::unique_ptr<Encoder>> FloatEncoder::Create(const EncoderConfig& config,
+                                                              const EncoderWeights& weights,
+                                                              kernels::LinearBackend backend,
+                                                              Isa isa) {
+  std::unique_ptr<FloatEncoder> encoder(new FloatEncoder(config, weights, isa));
+  for (const LayerWeights& layer_weights : weights.layers) {
+    CTX_ASSIGN_OR_RETURN(auto layer, FloatLayer::Create(config, layer_weights, backend, isa));
+    encoder->layers_.push_back(std::move(layer));
+  }
+  return encoder;
+}
+
+std::unique_ptr<Workspace> FloatEncoder::NewWorkspace(int max_tokens) const {
+  return std::make_unique<FloatWorkspace>(config_, max_tokens);
+}
+
+void FloatEncoder::Run(const PackedBatch& batch, Workspace& workspace) const {
+  auto& own = static_cast<FloatWorkspace&>(workspace);
+  embedding_.Run(batch, own.hidden.data());
+  for (const auto& layer : layers_) layer->Run(batch, own);
+  if (!config_.final_norm) return;
+  float* hidden = workspace.hidden.data();
+  kernels_.norm({hidden, nullptr, nullptr, final_norm_.gamma.data(), final_norm_.beta.data(),
+                 hidden, batch.num_tokens(), config_.hidden_size, config_.norm_epsilon});
+}
+
+size_t FloatEncoder::weight_bytes() const {
+  size_t bytes = embedding_.weight_bytes();
+  for (const auto& layer : layers_) bytes += layer->weight_bytes();
+  return bytes;
+}
+
+}  // namespace contexture::nn

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/nn/embedding.h"
+#include "core/nn/encoder.h"
+#include "core/nn/float_layer.h"
+
+namespace contexture::nn {
+
+// Precision f32: oneDNN linears and the float kernels of the instruction set.
+class FloatEncoder : public Encoder {
+ public:
+  // Copies and packs the weights; their views may go afterwards. INTERNAL: oneDNN refuses.
+  static absl::StatusOr<std::unique_ptr<Encoder>> Create(const EncoderConfig& config,
+                                                         const EncoderWeights& weights,
+                                                         kernels::LinearBackend backend, Isa isa);
+  std::unique_ptr<Workspace> NewWorkspace(int max_tokens) const override;
+  void Run(const PackedBatch& batch, Workspace& workspace) const override;
+  size_t weight_bytes() const override;
+
+ private:
+  FloatEncoder(const EncoderConfig& config, const EncoderWeights& weights, Isa isa);
+
+  const EncoderConfig config_;
+  const kernels::VectorKernels& kernels_;
+  Embedding embedding_;
+  std::vector<std::unique_ptr<FloatLayer>> layers_;
+  Norm final_norm_;
+};
+
+}  // namespace contexture::nn

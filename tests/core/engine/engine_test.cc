@@ -1,0 +1,182 @@
+#include "core/engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "core/kernels/linear.h"
+#include "tests/core/engine/reference_encoder.h"
+#include "tests/support/files.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/tiny_model.h"
+
+namespace contexture {
+namespace {
+
+using test_support::IsOk;
+using test_support::StatusIs;
+using test_support::TinyBertOptions;
+using testing::HasSubstr;
+
+using Ids = std::vector<uint32_t>;
+
+// A model on the disk, its engine, and the batch under test.
+class EngineTest : public testing::Test {
+ protected:
+  void Load(const TinyBertOptions& options, int max_batch_tokens = 64) {
+    ASSERT_THAT(test_support::WriteTinyBert(directory_.path(), options), IsOk());
+    auto reference = LoadModelDirectory(directory_.path());
+    ASSERT_THAT(reference, IsOk());
+    reference_ = *std::move(reference);
+    auto model = LoadModelDirectory(directory_.path());
+    ASSERT_THAT(model, IsOk());
+    auto engine = LoadEngine(*std::move(model), {.max_batch_tokens = max_batch_tokens});
+    ASSERT_THAT(engine, IsOk());
+    engine_ = *std::move(engine);
+    workspace_ = engine_->NewWorkspace();
+  }
+
+  // The output `spec` of every sequence.
+  std::vector<std::string> Encode(const std::vector<Ids>& sequences, const OutputSpec& spec,
+                                  absl::Status* status = nullptr) {
+    Ids ids, offsets = {0}, plan_offsets = {0};
+    std::vector<std::string> outputs;
+    for (const Ids& sequence : sequences) {
+      ids.insert(ids.end(), sequence.begin(), sequence.end());
+      offsets.push_back(ids.size());
+      plan_offsets.push_back(plan_offsets.back() + 1);
+      outputs.emplace_back(OutputBytes(spec, sequence.size()), '\0');
+    }
+    std::vector<OutputSlot> slots;
+    for (std::string& output : outputs) slots.push_back({spec, output.data()});
+    non_finite_.assign(sequences.size(), 2);
+    const absl::Status run = engine_->Run(
+        {ids, {}, offsets}, {slots, plan_offsets, absl::MakeSpan(non_finite_)}, *workspace_);
+    if (status != nullptr) {
+      *status = run;
+    } else {
+      EXPECT_THAT(run, IsOk());
+    }
+    return outputs;
+  }
+
+  static std::vector<float> Floats(const std::string& bytes) {
+    std::vector<float> values(bytes.size() / sizeof(float));
+    std::memcpy(values.data(), bytes.data(), bytes.size());
+    return values;
+  }
+  std::vector<Ids> RandomSequences(int count, int max_length) const {
+    std::mt19937 generator(7);
+    std::vector<Ids> sequences(count);
+    for (Ids& ids : sequences) {
+      ids.resize(1 + generator() % max_length);
+      for (uint32_t& id : ids) id = generator() % engine_->info().config.vocabulary_size;
+    }
+    return sequences;
+  }
+
+  test_support::TemporaryDirectory directory_;
+  ModelDirectory reference_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Workspace> workspace_;
+  std::vector<uint8_t> non_finite_;
+};
+
+constexpr OutputSpec kTokens32 = {.kind = OutputKind::kTokens, .dimensions = 32};
+
+TEST_F(EngineTest, TokenVectorsEqualTheReferenceEncoder) {
+  Load({});
+  const auto sequences = RandomSequences(12, 40);
+  const auto outputs = Encode(sequences, kTokens32);
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const auto want =
+        test_support::ReferenceEncode(reference_.config, reference_.weights, sequences[i], {});
+    const auto got = Floats(outputs[i]);
+    ASSERT_EQ(got.size(), want.size());
+    for (size_t j = 0; j < got.size(); ++j) ASSERT_NEAR(got[j], want[j], 2e-5f) << i << " " << j;
+    EXPECT_EQ(non_finite_[i], 0);
+  }
+}
+
+TEST_F(EngineTest, ShapesThatFillNoVectorEqualTheReference) {
+  Load({.hidden_size = 36, .num_layers = 1, .num_heads = 3, .intermediate_size = 70});
+  const auto sequences = RandomSequences(5, 17);
+  const auto outputs = Encode(sequences, {.kind = OutputKind::kTokens, .dimensions = 36});
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const auto want =
+        test_support::ReferenceEncode(reference_.config, reference_.weights, sequences[i], {});
+    const auto got = Floats(outputs[i]);
+    for (size_t j = 0; j < got.size(); ++j) ASSERT_NEAR(got[j], want[j], 2e-5f);
+  }
+}
+
+TEST_F(EngineTest, ASequenceHasTheSameBitsAloneAndInEveryBatch) {
+  Load({}, /*max_batch_tokens=*/48);  // several groups
+  const auto sequences = RandomSequences(64, 40);
+  const auto together = Encode(sequences, kTokens32);
+  const auto reversed = Encode({sequences.rbegin(), sequences.rend()}, kTokens32);
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    EXPECT_EQ(Encode({sequences[i]}, kTokens32)[0], together[i]);
+    EXPECT_EQ(reversed[sequences.size() - 1 - i], together[i]);
+  }
+}
+
+TEST_F(EngineTest, PoolingSlicingAndNormalisationAreApplied) {
+  Load({});
+  const Ids ids = {3, 14, 15, 9, 26};
+  const auto tokens = Floats(Encode({ids}, kTokens32)[0]);
+  const auto at = [&](int row, int column) { return tokens[row * 32 + column]; };
+  for (PoolingKind pooling :
+       {PoolingKind::kCls, PoolingKind::kLast, PoolingKind::kMean, PoolingKind::kMax}) {
+    const auto got = Floats(Encode({ids}, {.pooling = pooling, .dimensions = 8})[0]);
+    ASSERT_EQ(got.size(), 8u);
+    for (int c = 0; c < 8; ++c) {
+      float sum = 0, max = -INFINITY;
+      for (int r = 0; r < 5; ++r) sum += at(r, c), max = std::max(max, at(r, c));
+      const float want = pooling == PoolingKind::kCls    ? at(0, c)
+                         : pooling == PoolingKind::kLast ? at(4, c)
+                         : pooling == PoolingKind::kMean ? sum / 5
+                                                         : max;
+      EXPECT_NEAR(got[c], want, 1e-6f);
+    }
+  }
+  const auto unit = Floats(Encode({ids}, {.normalize = true, .dimensions = 8})[0]);
+  float squares = 0;
+  for (float x : unit) squares += x * x;
+  EXPECT_NEAR(squares, 1.0f, 1e-6f);
+}
+
+TEST_F(EngineTest, OutputsAreConvertedToTheirDataType) {
+  Load({});
+  const Ids ids = {1, 2, 3};
+  const auto floats = Floats(Encode({ids}, {.normalize = true, .dimensions = 32})[0]);
+  const auto bytes =
+      Encode({ids}, {.normalize = true, .dimensions = 32, .data_type = DataType::kInt8})[0];
+  ASSERT_EQ(bytes.size(), 32u);
+  for (int c = 0; c < 32; ++c) {
+    EXPECT_NEAR(static_cast<int8_t>(bytes[c]), floats[c] * 127, 0.5001f);
+  }
+}
+
+TEST_F(EngineTest, OutOfRangeInputIsRefused) {
+  Load({});
+  absl::Status status;
+  Encode({{1, 64}}, kTokens32, &status);
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("64")));
+  Encode({Ids(41, 1)}, kTokens32, &status);
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("41")));
+  Encode({{}}, kTokens32, &status);
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("0 tokens")));
+}
+
+TEST_F(EngineTest, RunningCreatesNoKernel) {
+  Load({});
+  const size_t before = kernels::NumKernelsCreated();
+  Encode(RandomSequences(30, 40), kTokens32);
+  EXPECT_EQ(kernels::NumKernelsCreated(), before);
+}
+
+}  // namespace
+}  // namespace contexture
