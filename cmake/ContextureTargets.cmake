@@ -7,6 +7,9 @@ function(contexture_library name)
   target_link_libraries(contexture_${name} PUBLIC ${ARG_DEPS} PRIVATE contexture_compiler)
 endfunction()
 
+# Builds what the label `unit` runs, and nothing else.
+add_custom_target(unit_tests)
+
 # contexture_test(NAME SOURCES... DEPS... LABEL unit|integration|golden|benchmark): one GoogleTest program.
 function(contexture_test name)
   cmake_parse_arguments(ARG "" "LABEL" "SOURCES;DEPS" ${ARGN})
@@ -18,4 +21,7 @@ function(contexture_test name)
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} contexture_compiler GTest::gmock GTest::gtest_main)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
   set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 300)
+  if(ARG_LABEL STREQUAL "unit")
+    add_dependencies(unit_tests ${name})
+  endif()
 endfunction()

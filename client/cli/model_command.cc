@@ -1,0 +1,62 @@
+#include <iomanip>
+#include <string>
+
+#include "client/cli/command.h"
+#include "client/cli/json.h"
+#include "google/protobuf/util/json_util.h"
+
+namespace contexture::cli {
+namespace {
+
+constexpr int kNameWidth = 24;
+
+class ModelCommand : public Command {
+ public:
+  std::string name() const override { return "model"; }
+  std::string description() const override { return "What the server serves, and its limits"; }
+
+  void AddOptions(CLI::App& app) override {
+    app.add_option("--model", model_, "name of the model (default: the server's default)");
+    app.add_option("--output", output_, "text or json")
+        ->check(CLI::IsMember({"text", "json"}))
+        ->capture_default_str();
+  }
+
+  ExitCode Run(const Session& session) override {
+    v1::GetModelRequest request;
+    request.set_model(model_);
+    const absl::StatusOr<v1::Model> model = session.client.GetModel(request);
+    if (!model.ok()) return session.ServerError(model.status());
+    const Json json = ToJson(*model);
+    std::ostream& out = session.terminal.out;
+    if (output_ == "json") {
+      out << json.dump(2) << "\n";
+      return ExitCode::kOk;
+    }
+    for (const auto& [field, value] : json.items()) {
+      out << std::left << std::setw(kNameWidth) << field << " "
+          << (value.is_string() ? value.get<std::string>() : value.dump()) << "\n";
+    }
+    return ExitCode::kOk;
+  }
+
+ private:
+  // All fields under their names in encoder.proto, in its order.
+  static Json ToJson(const v1::Model& model) {
+    google::protobuf::util::JsonPrintOptions options;
+    options.always_print_primitive_fields = true;
+    options.preserve_proto_field_names = true;
+    std::string text;
+    if (!google::protobuf::util::MessageToJsonString(model, &text, options).ok()) return Json();
+    return Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  }
+
+  std::string model_;
+  std::string output_ = "text";
+};
+
+}  // namespace
+
+std::unique_ptr<Command> NewModelCommand() { return std::make_unique<ModelCommand>(); }
+
+}  // namespace contexture::cli

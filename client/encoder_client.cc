@@ -1,0 +1,64 @@
+#include "client/encoder_client.h"
+
+#include <grpcpp/client_context.h>
+
+#include <utility>
+
+#include "client/channel.h"
+#include "client/status_conversion.h"
+
+namespace contexture::client {
+namespace {
+
+namespace health = grpc::health::v1;
+
+// One unary call with a deadline. `method` is of the generated stub.
+template <typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> Call(Stub& stub, absl::Duration timeout,
+                              grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                           Response*),
+                              const Request& request) {
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  Response response;
+  const grpc::Status status = (stub.*method)(&context, request, &response);
+  if (!status.ok()) return ToStatus(status);
+  return response;
+}
+
+}  // namespace
+
+EncoderClient::EncoderClient(ClientOptions options)
+    : options_(std::move(options)),
+      encoder_(v1::EncoderService::NewStub(
+          NewChannel(options_.target, options_.credentials, HealthWatch::kOn))),
+      health_(health::Health::NewStub(
+          NewChannel(options_.target, options_.credentials, HealthWatch::kOff))) {}
+
+absl::StatusOr<v1::EncodeResponse> EncoderClient::Encode(const v1::EncodeRequest& request) {
+  return Call(*encoder_, options_.timeout, &v1::EncoderService::Stub::Encode, request);
+}
+
+absl::StatusOr<v1::TokenizeResponse> EncoderClient::Tokenize(const v1::TokenizeRequest& request) {
+  return Call(*encoder_, options_.timeout, &v1::EncoderService::Stub::Tokenize, request);
+}
+
+absl::StatusOr<v1::Model> EncoderClient::GetModel(const v1::GetModelRequest& request) {
+  return Call(*encoder_, options_.timeout, &v1::EncoderService::Stub::GetModel, request);
+}
+
+absl::StatusOr<HealthStatus> EncoderClient::CheckHealth(const std::string& service) {
+  health::HealthCheckRequest request;
+  request.set_service(service);
+  const auto response = Call(*health_, options_.timeout, &health::Health::Stub::Check, request);
+  if (absl::IsNotFound(response.status())) return HealthStatus::kServiceUnknown;
+  if (!response.ok()) return response.status();
+  return response->status() == health::HealthCheckResponse::SERVING ? HealthStatus::kServing
+                                                                    : HealthStatus::kNotServing;
+}
+
+std::unique_ptr<EncodeStream> EncoderClient::OpenEncodeStream(absl::Duration timeout) {
+  return std::make_unique<EncodeStream>(*encoder_, timeout);
+}
+
+}  // namespace contexture::client

@@ -1,0 +1,137 @@
+#include "tests/client/fake_server.h"
+
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_builder.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <thread>
+#include <vector>
+
+namespace contexture::test_support {
+namespace {
+
+namespace health = grpc::health::v1;
+
+void FillResult(int number, bool tokens, v1::Result& result) {
+  const float row[] = {static_cast<float>(number), 1.0F, 0.0F};
+  const int rows = tokens ? 2 : 1;
+  v1::Tensor& tensor = *result.add_outputs();
+  tensor.set_data_type(v1::DATA_TYPE_FLOAT32);
+  if (tokens) tensor.add_shape(rows);
+  tensor.add_shape(3);
+  for (int i = 0; i < rows; ++i) {
+    tensor.mutable_data()->append(reinterpret_cast<const char*>(row), sizeof(row));
+    if (tokens) result.add_token_ids(100 + i);
+  }
+  result.set_token_count(2);
+}
+
+}  // namespace
+
+grpc::Status AnswerInputs(grpc::ServerContext& /*context*/, const v1::EncodeRequest& request,
+                          v1::EncodeResponse& response) {
+  int number = 0;
+  for (const v1::Input& input : request.inputs()) {
+    v1::Result& result = *response.add_results();
+    ++number;
+    if (input.text() == "bad") {
+      result.mutable_status()->set_code(grpc::StatusCode::INVALID_ARGUMENT);
+      result.mutable_status()->set_message("it is bad");
+    } else {
+      FillResult(number, request.outputs(0).kind() == v1::OUTPUT_KIND_TOKENS, result);
+    }
+  }
+  return grpc::Status::OK;
+}
+
+class FakeServer::Encoder : public v1::EncoderService::Service {
+ public:
+  explicit Encoder(FakeServer& fake) : fake_(fake) {}
+
+  grpc::Status Encode(grpc::ServerContext* context, const v1::EncodeRequest* request,
+                      v1::EncodeResponse* response) override {
+    ++fake_.encode_calls;
+    return fake_.on_encode(*context, *request, *response);
+  }
+
+  // Answers in the reverse order, once the client has sent everything.
+  grpc::Status EncodeStream(grpc::ServerContext* /*context*/,
+                            grpc::ServerReaderWriter<v1::EncodeStreamResponse,
+                                                     v1::EncodeStreamRequest>* stream) override {
+    std::vector<v1::EncodeStreamRequest> requests;
+    for (v1::EncodeStreamRequest request; stream->Read(&request);) requests.push_back(request);
+    for (auto request = requests.rbegin(); request != requests.rend(); ++request) {
+      v1::EncodeStreamResponse response;
+      response.set_id(request->id());
+      stream->Write(response);
+    }
+    return grpc::Status::OK;
+  }
+
+  grpc::Status Tokenize(grpc::ServerContext* /*context*/, const v1::TokenizeRequest* request,
+                        v1::TokenizeResponse* response) override {
+    for (const std::string& text : request->texts()) {
+      v1::Token& token = *response->add_tokens()->add_tokens();
+      token.set_id(7);
+      token.set_text(text);
+      token.set_end(static_cast<uint32_t>(text.size()));
+    }
+    return grpc::Status::OK;
+  }
+
+  grpc::Status GetModel(grpc::ServerContext* /*context*/, const v1::GetModelRequest* request,
+                        v1::Model* response) override {
+    if (!request->model().empty()) return {grpc::StatusCode::NOT_FOUND, "no such model"};
+    response->set_name("tiny");
+    response->set_hidden_size(3);
+    return grpc::Status::OK;
+  }
+
+ private:
+  FakeServer& fake_;
+};
+
+class FakeServer::Health : public health::Health::Service {
+ public:
+  explicit Health(FakeServer& fake) : fake_(fake) {}
+
+  grpc::Status Check(grpc::ServerContext* /*context*/, const health::HealthCheckRequest* request,
+                     health::HealthCheckResponse* response) override {
+    if (!request->service().empty()) return {grpc::StatusCode::NOT_FOUND, "no such service"};
+    response->set_status(fake_.health);
+    return grpc::Status::OK;
+  }
+
+  // The state at the time of the call; stays open until the client or the server goes.
+  grpc::Status Watch(grpc::ServerContext* context, const health::HealthCheckRequest* /*request*/,
+                     grpc::ServerWriter<health::HealthCheckResponse>* writer) override {
+    health::HealthCheckResponse response;
+    response.set_status(fake_.health);
+    writer->Write(response);
+    while (!context->IsCancelled()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return grpc::Status::OK;
+  }
+
+ private:
+  FakeServer& fake_;
+};
+
+FakeServer::FakeServer()
+    : on_encode(AnswerInputs),
+      encoder_(std::make_unique<Encoder>(*this)),
+      health_service_(std::make_unique<Health>(*this)) {
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(encoder_.get());
+  builder.RegisterService(health_service_.get());
+  server_ = builder.BuildAndStart();
+  if (server_ == nullptr || port == 0) std::abort();
+  address_ = "127.0.0.1:" + std::to_string(port);
+}
+
+// Open calls are cancelled at once.
+FakeServer::~FakeServer() { server_->Shutdown(std::chrono::system_clock::now()); }
+
+}  // namespace contexture::test_support

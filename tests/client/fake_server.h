@@ -1,0 +1,47 @@
+#pragma once
+
+#include <grpcpp/server.h>
+#include <grpcpp/server_context.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "contexture/v1/encoder.grpc.pb.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+
+namespace contexture::test_support {
+
+// A server on a free TCP port of this machine that answers as the test says.
+class FakeServer {
+ public:
+  FakeServer();
+  ~FakeServer();
+  // "127.0.0.1:<port>"
+  const std::string& address() const { return address_; }
+
+  // Set before the calls that they answer. By default Encode answers every input with a vector
+  // (input's number, 1, 0), or that many rows of it for tokens, and a bad result for the text
+  // "bad".
+  using EncodeHandler = std::function<grpc::Status(grpc::ServerContext&, const v1::EncodeRequest&,
+                                                   v1::EncodeResponse&)>;
+  EncodeHandler on_encode;
+  grpc::health::v1::HealthCheckResponse::ServingStatus health =
+      grpc::health::v1::HealthCheckResponse::SERVING;
+  std::atomic<int> encode_calls{0};
+
+ private:
+  class Encoder;
+  class Health;
+  std::unique_ptr<Encoder> encoder_;
+  std::unique_ptr<Health> health_service_;
+  std::unique_ptr<grpc::Server> server_;
+  std::string address_;
+};
+
+// The default answer of FakeServer::on_encode.
+grpc::Status AnswerInputs(grpc::ServerContext& context, const v1::EncodeRequest& request,
+                          v1::EncodeResponse& response);
+
+}  // namespace contexture::test_support
