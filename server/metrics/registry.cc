@@ -1,0 +1,191 @@
+#include "server/metrics/registry.h"
+
+#include <array>
+
+#include "server/metrics/instruments.h"
+
+namespace contexture {
+namespace {
+
+using prometheus::Counter;
+using prometheus::Gauge;
+using prometheus::Histogram;
+using prometheus::Registry;
+
+// By Method.
+constexpr std::array kMethods = {"encode", "encode_stream", "tokenize", "get_model"};
+
+constexpr MetricName kRequests = {"contexture_requests_total", "Calls answered."};
+constexpr MetricName kRequestDuration = {"contexture_request_duration_seconds",
+                                         "Time from a call's arrival to its answer."};
+constexpr MetricName kItems = {"contexture_items_total", "Inputs answered, by their own status."};
+constexpr MetricName kTruncated = {"contexture_truncated_items_total",
+                                   "Inputs shortened to the model's longest length."};
+constexpr MetricName kRefused = {"contexture_refused_items_total",
+                                 "Inputs not admitted to the queue."};
+constexpr MetricName kTokenize = {"contexture_tokenize_duration_seconds",
+                                  "Time to tokenize the texts of one call."};
+constexpr MetricName kTokens = {"contexture_tokens_total", "Tokens computed."};
+constexpr MetricName kQueueItems = {"contexture_queue_items", "Inputs waiting for a worker."};
+constexpr MetricName kQueueTokens = {"contexture_queue_tokens", "Tokens waiting for a worker."};
+constexpr MetricName kBatchItems = {"contexture_batch_items", "Inputs computed together."};
+constexpr MetricName kBatchTokens = {"contexture_batch_tokens", "Tokens computed together."};
+constexpr MetricName kQueueDuration = {"contexture_queue_duration_seconds",
+                                       "Time an input waited for the start of its batch."};
+constexpr MetricName kComputeDuration = {"contexture_compute_duration_seconds",
+                                         "Time to compute one batch."};
+constexpr MetricName kPadding = {
+    "contexture_batch_padding_tokens_total",
+    "Padding tokens computed: always 0, because sequences of any lengths are computed end to end. "
+    "Here to be compared with servers that pad their batches."};
+constexpr MetricName kExpired = {"contexture_expired_items_total",
+                                 "Inputs whose deadline passed in the queue; not computed."};
+constexpr MetricName kCancelled = {"contexture_cancelled_items_total",
+                                   "Inputs whose caller cancelled in the queue; not computed."};
+constexpr MetricName kBuildInfo = {"contexture_build_info", "1; what the server was built from."};
+constexpr MetricName kModelInfo = {"contexture_model_info", "1; the model that is served."};
+constexpr MetricName kWorkers = {"contexture_workers", "Threads that compute batches."};
+constexpr MetricName kServing = {"contexture_health_serving",
+                                 "1 while the health service answers SERVING, else 0."};
+
+// Longer than any batch of usual options; what is beyond is in the last bucket.
+constexpr int64_t kMostBatchItems = 1024, kMostBatchTokens = 16384;
+constexpr double kTenMicroseconds = 1e-5, kHundredMicroseconds = 1e-4;
+
+class PrometheusBatcherMetrics final : public BatcherMetrics {
+ public:
+  explicit PrometheusBatcherMetrics(Registry& registry)
+      : tokens_(AddCounter(registry, kTokens)),
+        queue_items_(AddGauge(registry, kQueueItems)),
+        queue_tokens_(AddGauge(registry, kQueueTokens)),
+        batch_items_(AddHistogram(registry, kBatchItems, PowersOfTwo(kMostBatchItems))),
+        batch_tokens_(AddHistogram(registry, kBatchTokens, PowersOfTwo(kMostBatchTokens))),
+        queue_(AddHistogram(registry, kQueueDuration, DurationBounds(kTenMicroseconds))),
+        compute_(AddHistogram(registry, kComputeDuration, DurationBounds(kHundredMicroseconds))),
+        expired_(AddCounter(registry, kExpired)),
+        cancelled_(AddCounter(registry, kCancelled)) {
+    AddCounter(registry, kPadding);
+  }
+
+  void SetQueue(int64_t tasks, int64_t tokens) override {
+    queue_items_.Set(static_cast<double>(tasks));
+    queue_tokens_.Set(static_cast<double>(tokens));
+  }
+  void RecordBatch(const BatchRecord& batch) override {
+    tokens_.Increment(static_cast<double>(batch.tokens));
+    batch_items_.Observe(static_cast<double>(batch.sequences));
+    batch_tokens_.Observe(static_cast<double>(batch.tokens));
+    compute_.Observe(absl::ToDoubleSeconds(batch.compute_time));
+  }
+  void RecordQueueTime(absl::Duration time) override {
+    queue_.Observe(absl::ToDoubleSeconds(time));
+  }
+  void RecordExpired(int64_t tasks) override { expired_.Increment(static_cast<double>(tasks)); }
+  void RecordCancelled(int64_t tasks) override { cancelled_.Increment(static_cast<double>(tasks)); }
+
+ private:
+  Counter& tokens_;
+  Gauge& queue_items_;
+  Gauge& queue_tokens_;
+  Histogram& batch_items_;
+  Histogram& batch_tokens_;
+  Histogram& queue_;
+  Histogram& compute_;
+  Counter& expired_;
+  Counter& cancelled_;
+};
+
+struct MethodInstruments {
+  MethodInstruments(Registry& registry, const char* method)
+      : requests(registry, kRequests, {{"method", method}}),
+        duration(AddHistogram(registry, kRequestDuration, DurationBounds(kHundredMicroseconds),
+                              {{"method", method}})) {}
+
+  const CodeCounters requests;
+  Histogram& duration;
+};
+
+}  // namespace
+
+struct ServerMetrics::Instruments {
+  explicit Instruments(const std::shared_ptr<Registry>& owner)
+      : registry(owner),
+        methods{MethodInstruments(*owner, kMethods[0]), MethodInstruments(*owner, kMethods[1]),
+                MethodInstruments(*owner, kMethods[2]), MethodInstruments(*owner, kMethods[3])},
+        items(*owner, kItems),
+        truncated(AddCounter(*owner, kTruncated)),
+        refused_full(AddCounter(*owner, kRefused, {{"reason", "queue_full"}})),
+        refused_draining(AddCounter(*owner, kRefused, {{"reason", "draining"}})),
+        refused_other(AddCounter(*owner, kRefused, {{"reason", "other"}})),
+        tokenize(AddHistogram(*owner, kTokenize, DurationBounds(kTenMicroseconds))),
+        workers(AddGauge(*owner, kWorkers)),
+        serving(AddGauge(*owner, kServing)),
+        batcher(*owner) {}
+
+  const std::shared_ptr<Registry> registry;
+  const std::array<MethodInstruments, kMethods.size()> methods;  // by Method
+  const CodeCounters items;
+  Counter& truncated;
+  Counter& refused_full;
+  Counter& refused_draining;
+  Counter& refused_other;
+  Histogram& tokenize;
+  Gauge& workers;
+  Gauge& serving;
+  PrometheusBatcherMetrics batcher;
+};
+
+ServerMetrics::ServerMetrics(const BuildInfo& build)
+    : instruments_(std::make_unique<Instruments>(std::make_shared<Registry>())) {
+  AddGauge(*instruments_->registry, kBuildInfo,
+           {{"version", build.version}, {"onednn", build.onednn}, {"compiler", build.compiler}})
+      .Set(1);
+}
+
+ServerMetrics::~ServerMetrics() = default;
+
+void ServerMetrics::RecordRequest(Method method, absl::StatusCode code, absl::Duration duration) {
+  const MethodInstruments& instruments = instruments_->methods[static_cast<size_t>(method)];
+  instruments.requests.For(code).Increment();
+  instruments.duration.Observe(absl::ToDoubleSeconds(duration));
+}
+
+void ServerMetrics::RecordItems(absl::StatusCode code, int64_t items) {
+  instruments_->items.For(code).Increment(static_cast<double>(items));
+}
+
+void ServerMetrics::RecordTruncatedItems(int64_t items) {
+  instruments_->truncated.Increment(static_cast<double>(items));
+}
+
+void ServerMetrics::RecordRefused(absl::StatusCode code, int64_t items) {
+  Counter& counter = code == absl::StatusCode::kResourceExhausted ? instruments_->refused_full
+                     : code == absl::StatusCode::kUnavailable     ? instruments_->refused_draining
+                                                                  : instruments_->refused_other;
+  counter.Increment(static_cast<double>(items));
+}
+
+void ServerMetrics::RecordTokenize(absl::Duration duration) {
+  instruments_->tokenize.Observe(absl::ToDoubleSeconds(duration));
+}
+
+void ServerMetrics::SetModelInfo(const ModelLabels& labels) {
+  AddGauge(*instruments_->registry, kModelInfo,
+           {{"model", labels.model},
+            {"model_type", labels.model_type},
+            {"precision", labels.precision},
+            {"isa", labels.isa},
+            {"fingerprint", labels.fingerprint}})
+      .Set(1);
+}
+
+void ServerMetrics::SetWorkers(int workers) { instruments_->workers.Set(workers); }
+void ServerMetrics::SetServing(bool serving) { instruments_->serving.Set(serving ? 1 : 0); }
+
+BatcherMetrics& ServerMetrics::batcher() { return instruments_->batcher; }
+
+std::shared_ptr<prometheus::Collectable> ServerMetrics::collectable() const {
+  return instruments_->registry;
+}
+
+}  // namespace contexture

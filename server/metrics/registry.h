@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "server/batching/batcher_metrics.h"
+#include "server/metrics/build_info.h"
+
+namespace prometheus {
+class Collectable;
+}
+
+namespace contexture {
+
+// The methods of EncoderService; the label `method`.
+enum class Method { kEncode, kEncodeStream, kTokenize, kGetModel };
+
+// The labels of contexture_model_info.
+struct ModelLabels {
+  std::string model;       // the name that clients use
+  std::string model_type;  // "bert"
+  std::string precision;   // "f32"
+  std::string isa;         // "avx512"
+  std::string fingerprint;
+};
+
+// Every instrument of the server under /metrics. Label sets are closed and all series exist from
+// the start, so nothing that a client sends can add one; instruments are looked up once, here.
+// Thread safe; recording takes no lock but a histogram's own.
+class ServerMetrics {
+ public:
+  explicit ServerMetrics(const BuildInfo& build = CurrentBuild());
+  ~ServerMetrics();
+  ServerMetrics(const ServerMetrics&) = delete;
+  ServerMetrics& operator=(const ServerMetrics&) = delete;
+
+  // A call ended with CODE after DURATION. Counted once per call.
+  void RecordRequest(Method method, absl::StatusCode code, absl::Duration duration);
+  // Inputs were answered with CODE.
+  void RecordItems(absl::StatusCode code, int64_t items);
+  // Inputs were shortened to the model's longest length.
+  void RecordTruncatedItems(int64_t items);
+  // Inputs were not admitted: RESOURCE_EXHAUSTED is reason queue_full, UNAVAILABLE draining,
+  // anything else other. The batcher leaves this to whoever asked it, who knows the request.
+  void RecordRefused(absl::StatusCode code, int64_t items);
+  // The texts of one request were tokenized in DURATION.
+  void RecordTokenize(absl::Duration duration);
+
+  // At the start, once; before it contexture_model_info has no series.
+  void SetModelInfo(const ModelLabels& labels);
+  void SetWorkers(int workers);
+  void SetServing(bool serving);
+
+  // What the batcher records into; lives as long as this object.
+  BatcherMetrics& batcher();
+  // What an Exposer serves; holds the instruments alive.
+  std::shared_ptr<prometheus::Collectable> collectable() const;
+
+ private:
+  struct Instruments;
+  const std::unique_ptr<Instruments> instruments_;
+};
+
+}  // namespace contexture
