@@ -236,6 +236,11 @@ TEST_F(SafetensorsTest, ShapeThatDoesNotFillItsRangeIsRefused) {
                                        HasSubstr("20 bytes"))));
 }
 
+TEST_F(SafetensorsTest, ElementsThatEndInsideAByteAreRefused) {
+  EXPECT_THAT(Check(One("\"F4\"", "[3]", "[0,1]"), 1),
+              StatusIs(kInvalid, AllOf(HasSubstr("12 bits"), HasSubstr("1 bytes"))));
+}
+
 TEST_F(SafetensorsTest, OffsetsThatAreNoRangeAreRefused) {
   for (const char* offsets : {"[0]", "[0,1,2]", "[-1,0]", "[0.0,1.0]", "\"x\"", "{}"}) {
     EXPECT_THAT(Check(One("\"I8\"", "[1]", offsets), 1),
