@@ -1,5 +1,6 @@
 #include "server/services/encode_call.h"
 
+#include <map>
 #include <utility>
 
 #include "core/base/status_macros.h"
@@ -141,8 +142,25 @@ void EncodeCall::FinishTasks() {
   Complete(std::move(status));
 }
 
+void EncodeCall::RecordItems(absl::StatusCode request_code) const {
+  // A request that failed as a whole may have no results.
+  if (request_code != absl::StatusCode::kOk) {
+    return backend_.metrics.RecordItems(request_code, job_.request->inputs_size());
+  }
+  int64_t truncated = 0;
+  std::map<int, int64_t> items_by_code;
+  for (const v1::Result& result : job_.response->results()) {
+    ++items_by_code[result.status().code()];
+    if (result.truncated()) ++truncated;
+  }
+  for (const auto& [code, items] : items_by_code) {
+    backend_.metrics.RecordItems(static_cast<absl::StatusCode>(code), items);
+  }
+  if (truncated > 0) backend_.metrics.RecordTruncatedItems(truncated);
+}
+
 void EncodeCall::Complete(absl::Status status) {
-  backend_.metrics.RecordItems(*job_.request, *job_.response, status);
+  RecordItems(status.code());
   std::move(job_.done)(WithDetails(std::move(status)));
 }
 

@@ -46,6 +46,7 @@ class EncodeCall : public std::enable_shared_from_this<EncodeCall> {
   void OnTaskDone(absl::Status status, const TaskReport& report, v1::Result& result);
   void RecordUsage(const TaskReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FinishTasks();
+  void RecordItems(absl::StatusCode request_code) const;
   void Complete(absl::Status status);
 
   const Backend backend_;

@@ -1,0 +1,214 @@
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "core/base/status_macros.h"
+#include "server/flag_values.h"
+#include "server/flags.h"
+
+namespace contexture {
+namespace {
+
+constexpr int64_t kMaxThreads = 1024;
+constexpr int64_t kMaxMessage = int64_t{1} << 30;  // protobuf and gRPC count messages in 31 bits
+constexpr int64_t kMaxTokens = 1 << 20;
+
+// Access<T>: where a flag's value lies in the options; `ServerOptions&` in, `T&` out.
+template <typename T>
+using Access = T& (*)(ServerOptions&);
+
+template <typename T>
+T Get(Access<T> access, const ServerOptions& options) {
+  return access(const_cast<ServerOptions&>(options));  // only reads
+}
+
+Flag StringFlag(std::string name, std::string help, Access<std::string> access) {
+  return {std::move(name), std::move(help),
+          [access](const std::string& value, ServerOptions& options) {
+            access(options) = value;
+            return absl::OkStatus();
+          },
+          [access](const ServerOptions& options) { return Get(access, options); }};
+}
+
+// The parser gives an absl::StatusOr<T>; `format` writes what the parser reads.
+template <typename T, typename Parse, typename Format>
+Flag TypedFlag(std::string name, std::string help, Access<T> access, Parse parse, Format format) {
+  return {std::move(name), std::move(help),
+          [access, parse](const std::string& value, ServerOptions& options) -> absl::Status {
+            CTX_ASSIGN_OR_RETURN(auto parsed, parse(value));
+            access(options) = static_cast<T>(parsed);
+            return absl::OkStatus();
+          },
+          [access, format](const ServerOptions& options) { return format(Get(access, options)); }};
+}
+
+struct Range {
+  int64_t min, max;
+};
+
+template <typename T>
+Flag NumberFlag(std::string name, std::string help, Access<T> access, Range range) {
+  return TypedFlag<T>(
+      std::move(name), std::move(help), access,
+      [range](const std::string& value) { return ParseNumber(value, range.min, range.max); },
+      [](T value) { return absl::StrCat(value); });
+}
+
+template <typename T>
+Flag BytesFlag(std::string name, std::string help, Access<T> access, int64_t max) {
+  return TypedFlag<T>(
+      std::move(name), std::move(help), access,
+      [max](const std::string& value) { return ParseBytes(value, max); },
+      [](T value) { return FormatBytes(value); });
+}
+
+Flag TimeFlag(std::string name, std::string help, Access<absl::Duration> access) {
+  return TypedFlag<absl::Duration>(
+      std::move(name), std::move(help), access,
+      [](const std::string& value) { return ParseTimeSpan(value); },
+      [](absl::Duration value) { return absl::FormatDuration(value); });
+}
+
+Flag AddressFlag(std::string name, std::string help, Access<std::string> access,
+                 bool may_be_empty) {
+  return TypedFlag<std::string>(
+      std::move(name), std::move(help), access,
+      [may_be_empty](const std::string& value) -> absl::StatusOr<std::string> {
+        if (value.empty() && may_be_empty) return value;
+        return ParseAddress(value);
+      },
+      [](const std::string& value) { return value; });
+}
+
+absl::StatusOr<absl::optional<Precision>> ParsePrecisionOrAuto(const std::string& value) {
+  if (value == "auto") return absl::optional<Precision>();
+  auto precision = ParsePrecision(value);
+  if (precision.ok()) return absl::optional<Precision>(*precision);
+  return absl::InvalidArgumentError(
+      absl::StrCat(precision.status().message(), "; or auto, which is f32"));
+}
+
+Flag PrecisionFlag() {
+  using Value = absl::optional<Precision>;
+  return TypedFlag<Value>(
+      "precision", "How the model is computed: auto (f32), f32, or one that needs AMX",
+      [](ServerOptions& o) -> Value& { return o.precision; }, ParsePrecisionOrAuto,
+      [](Value value) { return value ? std::string(Name(*value)) : std::string("auto"); });
+}
+
+absl::StatusOr<LogFormat> ParseLogFormat(const std::string& value) {
+  if (value == "text") return LogFormat::kText;
+  if (value == "json") return LogFormat::kJson;
+  return absl::InvalidArgumentError(absl::StrFormat("'%s' is neither text nor json", value));
+}
+
+std::vector<Flag> ModelFlags() {
+  return {
+      StringFlag("model",
+                 "Model directory (config.json, model.safetensors, tokenizer.json); needed",
+                 [](ServerOptions& o) -> std::string& { return o.model; }),
+      StringFlag("model-name", "Name that requests may give; empty: the directory's own name",
+                 [](ServerOptions& o) -> std::string& { return o.model_name; }),
+      PrecisionFlag(),
+      NumberFlag<int>("threads", "Threads that compute; 0: the cores this process is granted",
+                      [](ServerOptions& o) -> int& { return o.threads; }, {0, kMaxThreads}),
+      NumberFlag<int>("tokenizer-threads", "Threads that tokenize; 0: a quarter of the cores",
+                      [](ServerOptions& o) -> int& { return o.tokenizer_threads; },
+                      {0, kMaxThreads}),
+  };
+}
+
+std::vector<Flag> LimitFlags() {
+  return {
+      NumberFlag<int>("max-batch-tokens", "Tokens of one batch; 0: the engine's own default",
+                      [](ServerOptions& o) -> int& { return o.max_batch_tokens; }, {0, kMaxTokens}),
+      NumberFlag<int64_t>("max-queue-tokens", "Tokens that may wait; past it requests are refused",
+                          [](ServerOptions& o) -> int64_t& { return o.max_queue_tokens; },
+                          {1, int64_t{1} << 40}),
+      NumberFlag<int>("max-inputs-per-request", "Inputs of one request",
+                      [](ServerOptions& o) -> int& { return o.max_inputs_per_request; },
+                      {1, 1 << 20}),
+      BytesFlag<int64_t>(
+          "max-message-bytes", "Size of a request and of an answer",
+          [](ServerOptions& o) -> int64_t& { return o.max_message_bytes; }, kMaxMessage),
+      BytesFlag<int64_t>(
+          "max-text-bytes", "Size of one text",
+          [](ServerOptions& o) -> int64_t& { return o.max_text_bytes; }, kMaxMessage),
+      TimeFlag("default-deadline", "For calls that give no deadline; 0: they may wait for ever",
+               [](ServerOptions& o) -> absl::Duration& { return o.default_deadline; }),
+  };
+}
+
+std::vector<Flag> ServingFlags() {
+  return {
+      AddressFlag(
+          "listen", "Address of the gRPC server; port 0: any free one",
+          [](ServerOptions& o) -> std::string& { return o.listen; },
+          /*may_be_empty=*/false),
+      AddressFlag(
+          "metrics-listen", "Address of /metrics for Prometheus; empty: off",
+          [](ServerOptions& o) -> std::string& { return o.metrics_listen; },
+          /*may_be_empty=*/true),
+      TimeFlag("drain-grace", "What admitted work gets to finish after SIGTERM",
+               [](ServerOptions& o) -> absl::Duration& { return o.drain_grace; }),
+      TimeFlag("drain-delay", "How long work is still taken after health says NOT_SERVING",
+               [](ServerOptions& o) -> absl::Duration& { return o.drain_delay; }),
+      TypedFlag<bool>(
+          "reflection", "Serve gRPC reflection, v1 and v1alpha",
+          [](ServerOptions& o) -> bool& { return o.reflection; },
+          [](const std::string& value) { return ParseBool(value); },
+          [](bool value) { return std::string(value ? "true" : "false"); }),
+      TypedFlag<LogFormat>(
+          "log-format", "Lines on standard error: text or json",
+          [](ServerOptions& o) -> LogFormat& { return o.log_format; }, ParseLogFormat,
+          [](LogFormat value) { return std::string(value == LogFormat::kText ? "text" : "json"); }),
+  };
+}
+
+std::vector<Flag> ConnectionFlags() {
+  return {
+      TimeFlag("connection-max-idle", "A connection without calls is closed after this",
+               [](ServerOptions& o) -> absl::Duration& { return o.connection.max_idle; }),
+      TimeFlag("connection-max-age", "A connection is closed after this; clients spread anew",
+               [](ServerOptions& o) -> absl::Duration& { return o.connection.max_age; }),
+      TimeFlag("connection-max-age-grace", "What calls get to finish after the maximum age",
+               [](ServerOptions& o) -> absl::Duration& { return o.connection.max_age_grace; }),
+      TimeFlag("keepalive-time", "A silent peer is pinged after this",
+               [](ServerOptions& o) -> absl::Duration& { return o.connection.keepalive_time; }),
+      TimeFlag("keepalive-timeout", "A peer that does not answer a ping is dropped after this",
+               [](ServerOptions& o) -> absl::Duration& { return o.connection.keepalive_timeout; }),
+      TimeFlag("min-ping-interval", "A client that pings more often is cut off",
+               [](ServerOptions& o) -> absl::Duration& { return o.connection.min_ping_interval; }),
+      TimeFlag("handshake-timeout", "A peer must have spoken HTTP/2 by then",
+               [](ServerOptions& o) -> absl::Duration& { return o.connection.handshake_timeout; }),
+      NumberFlag<int>("max-streams-per-connection", "Calls at a time on one connection",
+                      [](ServerOptions& o) -> int& { return o.connection.max_streams; },
+                      {1, 1 << 20}),
+      BytesFlag<int>(
+          "max-metadata-bytes", "Size of a call's metadata",
+          [](ServerOptions& o) -> int& { return o.connection.max_metadata_bytes; }, 1 << 20),
+  };
+}
+
+}  // namespace
+
+absl::Span<const Flag> FlagTable() {
+  static const std::vector<Flag>& table = *[] {
+    auto* flags = new std::vector<Flag>;
+    for (auto group : {ModelFlags, ServingFlags, LimitFlags, ConnectionFlags}) {
+      for (Flag& flag : group()) flags->push_back(std::move(flag));
+    }
+    return flags;
+  }();
+  return table;
+}
+
+std::string Flag::EnvironmentName() const {
+  return absl::StrCat("CONTEXTURE_",
+                      absl::AsciiStrToUpper(absl::StrReplaceAll(name, {{"-", "_"}})));
+}
+
+}  // namespace contexture

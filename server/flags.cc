@@ -1,0 +1,211 @@
+#include "server/flags.h"
+
+#include <algorithm>
+#include <fstream>
+#include <numeric>
+#include <sstream>
+#include <utility>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/status_macros.h"
+#include "server/metrics/build_info.h"
+#include "yaml-cpp/yaml.h"
+
+namespace contexture {
+namespace {
+
+const Flag* FindFlag(absl::string_view name) {
+  const auto table = FlagTable();
+  const auto found =
+      std::find_if(table.begin(), table.end(), [&](const Flag& flag) { return flag.name == name; });
+  return found == table.end() ? nullptr : &*found;
+}
+
+// Levenshtein distance.
+int EditDistance(absl::string_view a, absl::string_view b) {
+  std::vector<int> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), 0);
+  for (size_t i = 0; i < a.size(); ++i) {
+    int diagonal = std::exchange(row[0], static_cast<int>(i) + 1);
+    for (size_t j = 0; j < b.size(); ++j) {
+      const int substituted = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({substituted, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+// What the command line says, unparsed.
+struct CommandLine {
+  std::map<std::string, std::string> values;  // by flag name
+  std::string config;
+  bool version = false;
+  bool print_config = false;
+  std::string help;  // not empty: --help was given
+};
+
+absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
+  CLI::App app(
+      "Serves the contextual vectors of a transformer encoder over gRPC.\n"
+      "Example: contexture-server --model=./all-MiniLM-L6-v2",
+      "contexture-server");
+  app.allow_extras();
+  app.get_formatter()->column_width(34);
+  CommandLine line;
+  std::map<std::string, std::string> given;
+  const ServerOptions defaults;
+  for (const Flag& flag : FlagTable()) {
+    app.add_option("--" + flag.name, given[flag.name],
+                   absl::StrFormat("%s [default: %s] [%s]", flag.help, flag.get(defaults),
+                                   flag.EnvironmentName()))
+        ->type_name("")
+        ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+  }
+  app.add_option("--config", line.config,
+                 "YAML file with these options as keys [CONTEXTURE_CONFIG]")
+      ->type_name("");
+  app.add_flag("--version", line.version, "Print the version and exit");
+  app.add_flag("--print-config", line.print_config, "Print the resulting configuration and exit");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    line.help = app.help();
+    return line;
+  } catch (const CLI::Error& error) {
+    return absl::InvalidArgumentError(error.what());
+  }
+  if (!app.remaining().empty()) {
+    const std::string& extra = app.remaining().front();
+    const std::string name = extra.substr(0, extra.find('='));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("unknown flag '%s'; did you mean --%s?", name, NearestFlag(name)));
+  }
+  for (auto& [name, value] : given) {
+    if (app.count("--" + name) > 0) line.values[name] = std::move(value);
+  }
+  return line;
+}
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  if (!file) {
+    return absl::NotFoundError(absl::StrFormat("--config: cannot read the file '%s'", path));
+  }
+  return text.str();
+}
+
+absl::Status Apply(const Flag& flag, const std::string& value, absl::string_view source,
+                   ServerOptions& options) {
+  absl::Status status = flag.set(value, options);
+  if (status.ok()) return status;
+  return absl::InvalidArgumentError(absl::StrCat(source, ": ", status.message()));
+}
+
+// Rising precedence, so that the last one wins; each source's faults are reported, used or not.
+absl::Status ApplyAll(const CommandLine& line, const std::map<std::string, std::string>& file,
+                      const Environment& environment, ServerOptions& options) {
+  for (const Flag& flag : FlagTable()) {
+    if (auto found = file.find(flag.name); found != file.end()) {
+      CTX_RETURN_IF_ERROR(
+          Apply(flag, found->second, absl::StrCat("config key ", flag.name), options));
+    }
+    const std::string variable = flag.EnvironmentName();
+    if (const char* value = environment(variable.c_str())) {
+      CTX_RETURN_IF_ERROR(Apply(flag, value, variable, options));
+    }
+    if (auto found = line.values.find(flag.name); found != line.values.end()) {
+      CTX_RETURN_IF_ERROR(Apply(flag, found->second, absl::StrCat("--", flag.name), options));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::string ConfigText(const ServerOptions& options) {
+  YAML::Emitter yaml;
+  yaml << YAML::BeginMap;
+  for (const Flag& flag : FlagTable()) {
+    yaml << YAML::Key << flag.name << YAML::Value << YAML::DoubleQuoted << flag.get(options);
+  }
+  yaml << YAML::EndMap;
+  return absl::StrCat(yaml.c_str(), "\n");
+}
+
+absl::StatusOr<std::map<std::string, std::string>> ReadConfig(const CommandLine& line,
+                                                              const Environment& environment) {
+  std::string path = line.config;
+  if (path.empty()) {
+    if (const char* value = environment("CONTEXTURE_CONFIG")) path = value;
+  }
+  if (path.empty()) return std::map<std::string, std::string>();
+  CTX_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  return ParseConfig(text);
+}
+
+}  // namespace
+
+std::string NearestFlag(absl::string_view name) {
+  while (!name.empty() && name.front() == '-') name.remove_prefix(1);
+  const auto table = FlagTable();
+  return std::min_element(table.begin(), table.end(),
+                          [&](const Flag& a, const Flag& b) {
+                            return EditDistance(name, a.name) < EditDistance(name, b.name);
+                          })
+      ->name;
+}
+
+absl::StatusOr<std::map<std::string, std::string>> ParseConfig(const std::string& yaml) {
+  std::map<std::string, std::string> values;
+  try {
+    const YAML::Node root = YAML::Load(yaml);
+    if (root.IsNull()) return values;
+    if (!root.IsMap()) return absl::InvalidArgumentError("the config file is not a YAML mapping");
+    for (const auto& entry : root) {
+      const std::string key = entry.first.as<std::string>();
+      if (FindFlag(key) == nullptr) {
+        return absl::InvalidArgumentError(
+            absl::StrFormat("unknown config key '%s'; did you mean %s?", key, NearestFlag(key)));
+      }
+      if (!entry.second.IsScalar()) {
+        return absl::InvalidArgumentError(absl::StrFormat("config key %s is not a scalar", key));
+      }
+      if (!values.emplace(key, entry.second.Scalar()).second) {
+        return absl::InvalidArgumentError(absl::StrFormat("config key %s occurs twice", key));
+      }
+    }
+  } catch (const YAML::Exception& error) {
+    return absl::InvalidArgumentError(absl::StrCat("the config file: ", error.what()));
+  }
+  return values;
+}
+
+absl::StatusOr<ParsedFlags> ParseFlags(int argc, const char* const* argv,
+                                       const Environment& environment) {
+  CTX_ASSIGN_OR_RETURN(const CommandLine line, ReadCommandLine(argc, argv));
+  ParsedFlags parsed;
+  if (!line.help.empty()) {
+    parsed.print_and_exit = line.help;
+    return parsed;
+  }
+  if (line.version) {
+    parsed.print_and_exit = absl::StrCat("contexture-server ", CurrentBuild().version, "\n");
+    return parsed;
+  }
+  CTX_ASSIGN_OR_RETURN(const auto file, ReadConfig(line, environment));
+  CTX_RETURN_IF_ERROR(ApplyAll(line, file, environment, parsed.options));
+  if (line.print_config) {
+    parsed.print_and_exit = ConfigText(parsed.options);
+    return parsed;
+  }
+  if (parsed.options.model.empty()) {
+    return absl::InvalidArgumentError(
+        "no model: give --model=DIRECTORY or set CONTEXTURE_MODEL (--help shows everything)");
+  }
+  return parsed;
+}
+
+}  // namespace contexture

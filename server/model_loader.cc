@@ -1,0 +1,76 @@
+#include "server/model_loader.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <vector>
+
+#include "core/base/status_macros.h"
+
+namespace contexture {
+namespace {
+
+// A batch of sequences of LENGTHS with pooled output, computed once.
+absl::Status RunBatch(const Engine& engine, Workspace& workspace, const std::vector<int>& lengths) {
+  const EngineInfo& info = engine.info();
+  std::vector<uint32_t> ids, offsets = {0}, slot_offsets = {0};
+  for (int length : lengths) {
+    for (int i = 0; i < length; ++i) {
+      ids.push_back(static_cast<uint32_t>(i % info.config.vocabulary_size));
+    }
+    offsets.push_back(static_cast<uint32_t>(ids.size()));
+    slot_offsets.push_back(static_cast<uint32_t>(slot_offsets.size()));
+  }
+  const OutputSpec spec{.pooling = info.pooling.kind, .dimensions = info.config.hidden_size};
+  std::vector<std::vector<char>> vectors(lengths.size(), std::vector<char>(OutputBytes(spec, 1)));
+  std::vector<OutputSlot> slots;
+  for (auto& vector : vectors) slots.push_back({.spec = spec, .destination = vector.data()});
+  std::vector<uint8_t> non_finite(lengths.size(), 0);
+  CTX_RETURN_IF_ERROR(engine.Run(
+      {.ids = ids, .offsets = offsets},
+      {.slots = slots, .offsets = slot_offsets, .non_finite = absl::MakeSpan(non_finite)},
+      workspace));
+  if (std::count(non_finite.begin(), non_finite.end(), 0) == static_cast<long>(lengths.size())) {
+    return absl::OkStatus();
+  }
+  return absl::InternalError(
+      "the warm-up gave a result that is not finite: are the weights broken?");
+}
+
+}  // namespace
+
+absl::Status WarmUp(const Engine& engine) {
+  const EngineInfo& info = engine.info();
+  const auto workspace = engine.NewWorkspace();
+  const int longest = std::max(1, info.config.max_length);
+  CTX_RETURN_IF_ERROR(RunBatch(engine, *workspace, {std::min(8, longest)}));
+  std::vector<int> lengths = {longest};
+  for (int left = info.max_batch_tokens - longest; left > 0; left -= lengths.back()) {
+    lengths.push_back(std::min(left, longest));
+  }
+  return RunBatch(engine, *workspace, lengths);
+}
+
+absl::StatusOr<LoadedModel> LoadModel(const ServerOptions& options) {
+  CTX_ASSIGN_OR_RETURN(ModelDirectory directory, LoadModelDirectory(options.model));
+  LoadedModel loaded;
+  if (!directory.tokenizer_path.empty()) {
+    CTX_ASSIGN_OR_RETURN(loaded.tokenizer, LoadTokenizer(directory.tokenizer_path));
+  }
+  EngineOptions engine_options;
+  engine_options.precision = options.precision.value_or(Precision::kFloat32);
+  if (options.max_batch_tokens > 0) engine_options.max_batch_tokens = options.max_batch_tokens;
+  CTX_ASSIGN_OR_RETURN(loaded.engine, LoadEngine(std::move(directory), engine_options));
+  CTX_RETURN_IF_ERROR(WarmUp(*loaded.engine));
+  return loaded;
+}
+
+std::string ModelName(const ServerOptions& options) {
+  if (!options.model_name.empty()) return options.model_name;
+  // lexically_normal keeps the empty last part of "models/bert/".
+  std::error_code error;
+  const auto path = std::filesystem::absolute(options.model, error).lexically_normal();
+  return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
+}
+
+}  // namespace contexture

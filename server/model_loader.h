@@ -1,0 +1,29 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "core/engine/engine.h"
+#include "core/text/tokenizer.h"
+#include "server/options.h"
+
+namespace contexture {
+
+struct LoadedModel {
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<Tokenizer> tokenizer;  // null: the directory has no tokenizer.json
+};
+
+// Reads options.model, packs its weights and computes a short and a largest batch, so that the
+// first request finds everything warm. Blocks for seconds. The codes of LoadModelDirectory,
+// LoadEngine and LoadTokenizer; INTERNAL: the warm-up gave a result that is not finite.
+absl::StatusOr<LoadedModel> LoadModel(const ServerOptions& options);
+
+// Runs the batches that LoadModel warms up with.
+absl::Status WarmUp(const Engine& engine);
+
+// options.model_name, or the last part of the directory's path.
+std::string ModelName(const ServerOptions& options);
+
+}  // namespace contexture

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "core/engine/engine.h"
+
+namespace contexture {
+
+enum class LogFormat { kText, kJson };
+
+// How long connections live. Defaults of gRPC itself are infinite, which keeps clients on old
+// servers and dead peers for hours.
+struct ConnectionOptions {
+  // A connection without calls is closed. 15 min: dead clients go, busy ones never notice.
+  absl::Duration max_idle = absl::Minutes(15);
+  // A connection is closed after this long, so that clients resolve again and spread over new
+  // servers.
+  absl::Duration max_age = absl::Minutes(30);
+  // What calls get to finish after max_age.
+  absl::Duration max_age_grace = absl::Seconds(60);
+  // A silent peer is pinged after keepalive_time and dropped when it does not answer in
+  // keepalive_timeout.
+  absl::Duration keepalive_time = absl::Seconds(60);
+  absl::Duration keepalive_timeout = absl::Seconds(20);
+  // A client that pings more often than this is cut off. Lower it for clients behind impatient
+  // proxies.
+  absl::Duration min_ping_interval = absl::Seconds(10);
+  // A peer must have spoken HTTP/2 by then. gRPC's own 120 s let silent peers hold sockets.
+  absl::Duration handshake_timeout = absl::Seconds(5);
+  // Calls at a time on one connection; a client's further calls wait or take another connection.
+  int max_streams = 256;
+  int max_metadata_bytes = 16 << 10;
+};
+
+struct ServerOptions {
+  std::string model;       // directory; needed
+  std::string model_name;  // empty: the last part of the directory's path
+  std::string listen = "0.0.0.0:50051";
+  std::string metrics_listen = "0.0.0.0:9090";  // empty: no metrics are served
+
+  // absl::nullopt: auto, which is f32: the fastest that loses nothing on every CPU.
+  absl::optional<Precision> precision;
+  int threads = 0;            // engine workers; 0: the granted cores
+  int tokenizer_threads = 0;  // 0: a quarter of the granted cores, at least 1
+
+  // See BatcherOptions; 0: the engine's own default.
+  int max_batch_tokens = 0;
+  int64_t max_queue_tokens = 1 << 18;
+
+  int max_inputs_per_request = 1024;
+  int64_t max_message_bytes = int64_t{64} << 20;  // of requests and of answers
+  int64_t max_text_bytes = int64_t{1} << 20;      // see ServedModel
+  // For calls without deadline; zero: they may wait for ever.
+  absl::Duration default_deadline = absl::Seconds(30);
+
+  // What admitted work gets to finish after SIGTERM; then it is cancelled.
+  absl::Duration drain_grace = absl::Seconds(30);
+  // Work is still taken this long after health says NOT_SERVING. Raise it to what your load
+  // balancer needs to notice.
+  absl::Duration drain_delay = absl::ZeroDuration();
+
+  bool reflection = true;
+  ConnectionOptions connection;
+  LogFormat log_format = LogFormat::kText;
+};
+
+}  // namespace contexture

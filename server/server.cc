@@ -1,0 +1,196 @@
+#include "server/server.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "core/base/status_macros.h"
+#include "grpcpp/health_check_service_interface.h"
+#include "grpcpp/security/server_credentials.h"
+#include "server/flag_values.h"
+#include "server/grpc_setup.h"
+
+namespace contexture {
+namespace {
+
+std::vector<std::string> ServiceNames() {
+  return {v1::EncoderService::service_full_name(), grpc::health::v1::Health::service_full_name(),
+          grpc::reflection::v1::ServerReflection::service_full_name(),
+          grpc::reflection::v1alpha::ServerReflection::service_full_name()};
+}
+
+EncoderServiceOptions ServiceOptions(const ServerOptions& options) {
+  EncoderServiceOptions service;
+  const bool none = options.default_deadline == absl::ZeroDuration();
+  service.default_timeout = none ? absl::InfiniteDuration() : options.default_deadline;
+  return service;
+}
+
+ServedModel MakeServedModel(const ServerOptions& options, const LoadedModel& loaded) {
+  return {.name = ModelName(options),
+          .info = loaded.engine->info(),
+          .tokenizer = loaded.tokenizer.get(),
+          .max_inputs_per_request = options.max_inputs_per_request,
+          .max_message_bytes = options.max_message_bytes,
+          .max_text_bytes = options.max_text_bytes,
+          .server_version = CurrentBuild().version};
+}
+
+BatcherOptions MakeBatcherOptions(const ServerOptions& options, const ThreadPlan& threads,
+                                  const EngineInfo& info) {
+  return {.num_workers = threads.engine_workers,
+          .max_batch_tokens = info.max_batch_tokens,
+          .max_queue_tokens = options.max_queue_tokens};
+}
+
+}  // namespace
+
+// In the order of construction; the batcher goes before the model that it computes, and the
+// tokenizer threads, which hand over to the batcher, before both.
+struct Server::Serving {
+  Serving(const ServerOptions& options, const ThreadPlan& threads, LoadedModel loaded,
+          ServerMetrics& metrics)
+      : model(std::move(loaded)),
+        served(MakeServedModel(options, model)),
+        batcher(NewBatcher(*model.engine, MakeBatcherOptions(options, threads, served.info),
+                           Clock::Steady(), metrics.batcher())),
+        tokenizer_pool({.num_threads = threads.tokenizer_threads}),
+        backend{served, *batcher, tokenizer_pool, Clock::Steady(), metrics} {}
+
+  const LoadedModel model;
+  const ServedModel served;
+  const std::unique_ptr<Batcher> batcher;
+  TokenizerPool tokenizer_pool;
+  const Backend backend;
+};
+
+Server::Server(const ServerOptions& options, const Context& context)
+    : options_(options),
+      logger_(context.logger),
+      lifecycle_(context.lifecycle),
+      threads_(PlanThreads(options, DetectCpuGrant())),
+      reflection_(ServiceNames()),
+      encoder_(ServiceOptions(options), Clock::Steady(), metrics_) {}
+
+Server::~Server() {
+  if (grpc_ != nullptr) ShutDown(absl::ZeroDuration());
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Bind(const ServerOptions& options,
+                                                     const Context& context) {
+  std::unique_ptr<Server> server(new Server(options, context));
+  server->logger_.Info("starting", {{"version", CurrentBuild().version},
+                                    {"isa", std::string(Name(DetectIsa()))},
+                                    {"cpu", DetectCpuGrant().model_name},
+                                    {"cores", server->threads_.reason},
+                                    {"max_open_files", absl::StrCat(RaiseFileLimit())}});
+  CTX_RETURN_IF_ERROR(server->ExposeMetrics());
+  CTX_RETURN_IF_ERROR(server->Listen());
+  return server;
+}
+
+absl::Status Server::Listen() {
+  grpc::EnableDefaultHealthCheckService(false);
+  grpc::ServerBuilder builder;
+  Configure(options_, builder);
+  builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port_);
+  builder.RegisterService(&encoder_);
+  builder.RegisterService(&health_);
+  if (options_.reflection) {
+    builder.RegisterService(reflection_.v1());
+    builder.RegisterService(reflection_.v1alpha());
+  }
+  grpc_ = builder.BuildAndStart();
+  if (grpc_ == nullptr || port_ == 0) {
+    return absl::UnavailableError(
+        absl::StrCat("--listen: cannot listen on ", options_.listen, ": is the address in use?"));
+  }
+  logger_.Info("listening", {{"address", options_.listen}, {"port", absl::StrCat(port_)}});
+  return absl::OkStatus();
+}
+
+absl::Status Server::ExposeMetrics() {
+  if (options_.metrics_listen.empty()) return absl::OkStatus();
+  CTX_ASSIGN_OR_RETURN(exposer_,
+                       MetricsExposer::Start(options_.metrics_listen,
+                                             {metrics_.collectable(), NewProcessCollector()}));
+  logger_.Info("metrics",
+               {{"address", options_.metrics_listen}, {"port", absl::StrCat(exposer_->port())}});
+  return absl::OkStatus();
+}
+
+absl::Status Server::Load(const ModelLoader& loader) {
+  const absl::Time start = absl::Now();
+  CTX_ASSIGN_OR_RETURN(LoadedModel loaded, loader(options_));
+  serving_ = std::make_unique<Serving>(options_, threads_, std::move(loaded), metrics_);
+  CTX_RETURN_IF_ERROR(lifecycle_.Transition(ServerState::kServing));
+  LogPlan();
+  const ServedModel& model = serving_->served;
+  metrics_.SetModelInfo({.model = model.name,
+                         .model_type = model.info.config.model_type,
+                         .precision = model.info.precision,
+                         .isa = model.info.isa,
+                         .fingerprint = model.info.fingerprint});
+  metrics_.SetWorkers(threads_.engine_workers);
+  encoder_.Serve(serving_->backend);
+  SetServing(true);
+  logger_.Info(absl::StrCat("serving on ", options_.listen),
+               {{"port", absl::StrCat(port_)},
+                {"load_time",
+                 absl::FormatDuration(absl::Trunc(absl::Now() - start, absl::Milliseconds(1)))}});
+  return absl::OkStatus();
+}
+
+void Server::LogPlan() const {
+  const ServedModel& model = serving_->served;
+  const EngineInfo& info = model.info;
+  const int64_t workspaces = static_cast<int64_t>(info.workspace_bytes) * threads_.engine_workers;
+  logger_.Info("plan", {{"model", model.name},
+                        {"model_type", info.config.model_type},
+                        {"precision", info.precision},
+                        {"isa", info.isa},
+                        {"engine_threads", absl::StrCat(threads_.engine_workers)},
+                        {"tokenizer_threads", absl::StrCat(threads_.tokenizer_threads)},
+                        {"tokenizer", model.tokenizer != nullptr ? "yes" : "no"},
+                        {"max_length", absl::StrCat(info.config.max_length)},
+                        {"max_text_length", absl::StrCat(info.max_text_length)},
+                        {"max_batch_tokens", absl::StrCat(info.max_batch_tokens)},
+                        {"max_queue_tokens", absl::StrCat(options_.max_queue_tokens)},
+                        {"max_inputs_per_request", absl::StrCat(model.max_inputs_per_request)},
+                        {"max_message_bytes", FormatBytes(model.max_message_bytes)},
+                        {"weight_bytes", absl::StrCat(info.weight_bytes)},
+                        {"workspace_bytes", absl::StrCat(workspaces)},
+                        {"fingerprint", info.fingerprint}});
+}
+
+void Server::Drain() {
+  if (!lifecycle_.Transition(ServerState::kDraining).ok()) return;
+  logger_.Info("draining", {{"delay", absl::FormatDuration(options_.drain_delay)},
+                            {"grace", absl::FormatDuration(options_.drain_grace)}});
+  SetServing(false);
+  absl::SleepFor(options_.drain_delay);
+  ShutDown(options_.drain_grace);
+  if (lifecycle_.Transition(ServerState::kStopped).ok()) logger_.Info("stopped");
+}
+
+void Server::SetServing(bool serving) {
+  health_.SetServing(serving);
+  metrics_.SetServing(serving);
+}
+
+void Server::ShutDown(absl::Duration grace) {
+  encoder_.Drain();
+  reflection_.Shutdown();
+  health_.Shutdown();
+  grpc_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+  if (serving_ != nullptr) serving_->batcher->Drain();
+  grpc_.reset();
+}
+
+std::shared_ptr<grpc::Channel> Server::InProcessChannel() {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);
+  return grpc_->InProcessChannel(arguments);
+}
+
+}  // namespace contexture

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "grpcpp/channel.h"
+#include "grpcpp/server.h"
+#include "server/lifecycle.h"
+#include "server/log.h"
+#include "server/metrics/exposer.h"
+#include "server/metrics/process_collector.h"
+#include "server/metrics/registry.h"
+#include "server/model_loader.h"
+#include "server/options.h"
+#include "server/services/encoder_service.h"
+#include "server/services/health_service.h"
+#include "server/services/reflection_service.h"
+#include "server/thread_plan.h"
+
+namespace contexture {
+
+// The assembly: owns every part and the order in which they come and go. It listens before the
+// model is loaded, so that probes get an answer while it loads. Bind, Load and Drain are called in
+// this order, from one thread.
+class Server {
+ public:
+  // What the server takes from outside; both outlive it.
+  struct Context {
+    Logger& logger;
+    Lifecycle& lifecycle;
+  };
+  using ModelLoader = std::function<absl::StatusOr<LoadedModel>(const ServerOptions&)>;
+
+  // Listens; health says NOT_SERVING and calls are answered with UNAVAILABLE. Also starts /metrics.
+  // UNAVAILABLE: an address cannot be listened on.
+  static absl::StatusOr<std::unique_ptr<Server>> Bind(const ServerOptions& options,
+                                                      const Context& context);
+  ~Server();  // drains when nobody did
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Loads the model and serves it. Blocks for seconds. LOADER's codes; FAILED_PRECONDITION: a stop
+  // was requested meanwhile.
+  absl::Status Load(const ModelLoader& loader = LoadModel);
+
+  // Ends well: health NOT_SERVING, the drain delay, no new work, everything admitted answered,
+  // streams ended. Blocks for at most the delay plus the grace, and the computation of batches that
+  // have begun.
+  void Drain();
+
+  int port() const { return port_; }  // of the gRPC listener
+  std::shared_ptr<grpc::Channel> InProcessChannel();
+
+ private:
+  struct Serving;  // what exists once the model is loaded
+
+  Server(const ServerOptions& options, const Context& context);
+  absl::Status Listen();
+  absl::Status ExposeMetrics();
+  void SetServing(bool serving);
+  void LogPlan() const;
+  void ShutDown(absl::Duration grace);
+
+  const ServerOptions options_;
+  Logger& logger_;
+  Lifecycle& lifecycle_;
+  const ThreadPlan threads_;
+  ServerMetrics metrics_;
+  HealthService health_;
+  ReflectionService reflection_;
+  EncoderService encoder_;
+  std::unique_ptr<Serving> serving_;
+  std::unique_ptr<MetricsExposer> exposer_;  // null: --metrics-listen is empty
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> grpc_;  // last: goes first
+};
+
+}  // namespace contexture
