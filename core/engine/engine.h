@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 #include "core/engine/output_plan.h"
 #include "core/model/model_directory.h"
 #include "core/tensor/packed_batch.h"
@@ -23,7 +24,9 @@ absl::string_view Name(Precision precision);
 absl::StatusOr<Precision> ParsePrecision(absl::string_view name);
 
 struct EngineOptions {
-  Precision precision = Precision::kFloat32;
+  // Empty: bf16 where the CPU computes it natively and the model keeps kMinAutoCosine with it, else
+  // f32. Default: exactness.
+  absl::optional<Precision> precision = Precision::kFloat32;
   // Tokens that are computed together; Run splits a larger batch at whole sequences, and a longer
   // sequence is computed alone. Default: enough to amortise the reading of the weights, few enough
   // that the activations stay in the L2 cache.
@@ -36,17 +39,28 @@ class Workspace {
   virtual ~Workspace() = default;
 };
 
+// How far a precision's results are from f32's on the built-in probes, see accuracy.h.
+struct Accuracy {
+  double min_cosine = 1.0;      // of mean-pooled vectors
+  double max_difference = 0.0;  // absolute, of token vectors
+};
+
+// The least cosine to f32 with which the automatic choice takes a faster precision.
+inline constexpr double kMinAutoCosine = 0.9999;
+
 // What a loaded model is; constant.
 struct EngineInfo {
   EncoderConfig config;
   PoolingConfig pooling;
   int max_text_length = 0;
   int max_batch_tokens = 0;
-  std::string precision;       // "f32"
-  std::string isa;             // "avx512", "avx2", ...
-  std::string fingerprint;     // SHA-256, hex
-  size_t weight_bytes = 0;     // packed weights in memory
-  size_t workspace_bytes = 0;  // of one Workspace
+  std::string precision;         // "f32"
+  std::string precision_reason;  // why this one
+  Accuracy accuracy;             // of this precision, measured at load
+  std::string isa;               // "avx512", "avx2", ...
+  std::string fingerprint;       // SHA-256, hex
+  size_t weight_bytes = 0;       // packed weights in memory
+  size_t workspace_bytes = 0;    // of one Workspace
 };
 
 // A loaded encoder. Run is const and safe from many threads, each with its own Workspace. The

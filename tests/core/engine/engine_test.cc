@@ -6,6 +6,7 @@
 #include <cstring>
 #include <random>
 
+#include "core/base/cpu_info.h"
 #include "core/kernels/linear.h"
 #include "tests/core/engine/reference_encoder.h"
 #include "tests/support/files.h"
@@ -25,14 +26,16 @@ using Ids = std::vector<uint32_t>;
 // A model on the disk, its engine, and the batch under test.
 class EngineTest : public testing::Test {
  protected:
-  void Load(const TinyBertOptions& options, int max_batch_tokens = 64) {
+  void Load(const TinyBertOptions& options, int max_batch_tokens = 64,
+            absl::optional<Precision> precision = Precision::kFloat32) {
     ASSERT_THAT(test_support::WriteTinyBert(directory_.path(), options), IsOk());
     auto reference = LoadModelDirectory(directory_.path());
     ASSERT_THAT(reference, IsOk());
     reference_ = *std::move(reference);
     auto model = LoadModelDirectory(directory_.path());
     ASSERT_THAT(model, IsOk());
-    auto engine = LoadEngine(*std::move(model), {.max_batch_tokens = max_batch_tokens});
+    auto engine = LoadEngine(*std::move(model),
+                             {.precision = precision, .max_batch_tokens = max_batch_tokens});
     ASSERT_THAT(engine, IsOk());
     engine_ = *std::move(engine);
     workspace_ = engine_->NewWorkspace();
@@ -169,6 +172,49 @@ TEST_F(EngineTest, OutOfRangeInputIsRefused) {
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("41")));
   Encode({{}}, kTokens32, &status);
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("0 tokens")));
+}
+
+// Every precision that this CPU computes keeps the promise of the same bits.
+TEST_F(EngineTest, AmxPrecisionsKeepTheirAccuracyAndTheSameBitsInEveryBatch) {
+  if (DetectIsa() != Isa::kAmx) GTEST_SKIP() << "no AMX here: " << Name(DetectIsa());
+  const TinyBertOptions options = {.hidden_size = 64, .num_heads = 2, .intermediate_size = 416};
+  const OutputSpec tokens = {.kind = OutputKind::kTokens, .dimensions = 64};
+  for (Precision precision : {Precision::kFloat32Split, Precision::kBfloat16}) {
+    Load(options, /*max_batch_tokens=*/100, precision);
+    const bool split = precision == Precision::kFloat32Split;
+    EXPECT_GT(engine_->info().accuracy.min_cosine, split ? 0.9999999 : 0.9995);
+    EXPECT_GT(engine_->info().accuracy.max_difference, 0.0);
+    const auto sequences = RandomSequences(40, 40);
+    const auto together = Encode(sequences, tokens);
+    for (size_t i = 0; i < sequences.size(); ++i) {
+      EXPECT_EQ(Encode({sequences[i]}, tokens)[0], together[i]);
+      const auto want =
+          test_support::ReferenceEncode(reference_.config, reference_.weights, sequences[i], {});
+      const auto got = Floats(together[i]);
+      for (size_t j = 0; j < got.size(); ++j) ASSERT_NEAR(got[j], want[j], split ? 5e-4f : 0.2f);
+    }
+  }
+}
+
+TEST_F(EngineTest, AutomaticPrecisionSaysWhyItChose) {
+  Load({.hidden_size = 36, .num_heads = 3}, 64, absl::nullopt);  // no multiple of 32
+  EXPECT_EQ(engine_->info().precision, "f32");
+  EXPECT_THAT(engine_->info().precision_reason, HasSubstr("no bf16: "));
+}
+
+TEST_F(EngineTest, APrecisionThatCannotBeComputedIsRefusedWithTheReason) {
+  ASSERT_THAT(test_support::WriteTinyBert(directory_.path(), {.hidden_size = 36, .num_heads = 3}),
+              IsOk());
+  auto model = LoadModelDirectory(directory_.path());
+  ASSERT_THAT(model, IsOk());
+  EXPECT_THAT(LoadEngine(*std::move(model), {.precision = Precision::kBfloat16}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("AMX")));
+}
+
+TEST_F(EngineTest, UnknownPrecisionNameIsRefusedWithTheAllowedOnes) {
+  EXPECT_THAT(ParsePrecision("fp8"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("f32, f32-split or bf16")));
+  EXPECT_EQ(*ParsePrecision("bf16"), Precision::kBfloat16);
 }
 
 TEST_F(EngineTest, RunningCreatesNoKernel) {

@@ -1,0 +1,112 @@
+#include "core/engine/encoder_engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/engine/output_writer.h"
+
+namespace contexture {
+
+EncoderEngine::OwnWorkspace::OwnWorkspace(std::unique_ptr<nn::Workspace> nn_workspace)
+    : nn(std::move(nn_workspace)) {
+  offsets.reserve(nn->max_tokens + 1);
+}
+
+EncoderEngine::EncoderEngine(EngineInfo info, std::unique_ptr<nn::Encoder> encoder, Isa isa)
+    : info_(std::move(info)),
+      encoder_(std::move(encoder)),
+      kernels_(kernels::GetVectorKernels(isa)),
+      workspace_tokens_(std::max(info_.max_batch_tokens, info_.config.max_length)) {
+  info_.weight_bytes = encoder_->weight_bytes();
+  info_.workspace_bytes = encoder_->NewWorkspace(workspace_tokens_)->bytes();
+}
+
+std::unique_ptr<Workspace> EncoderEngine::NewWorkspace() const {
+  return std::make_unique<OwnWorkspace>(encoder_->NewWorkspace(workspace_tokens_));
+}
+
+absl::Status EncoderEngine::Run(const PackedBatch& batch, const OutputPlan& plan,
+                                Workspace& workspace) const {
+  CTX_RETURN_IF_ERROR(Check(batch, plan));
+  auto& own = static_cast<OwnWorkspace&>(workspace);
+  for (int first = 0; first < batch.num_sequences();) {
+    const int last = GroupEnd(batch, first);
+    RunGroup(batch, plan, first, last, own);
+    first = last;
+  }
+  return absl::OkStatus();
+}
+
+// Whole sequences from `first` on that fit the workspace together; a longer batch takes several
+// groups.
+int EncoderEngine::GroupEnd(const PackedBatch& batch, int first) const {
+  const auto limit = static_cast<uint32_t>(info_.max_batch_tokens);
+  int last = first + 1;
+  while (last < batch.num_sequences() && batch.offsets[last + 1] - batch.offsets[first] <= limit) {
+    ++last;
+  }
+  return last;
+}
+
+void EncoderEngine::RunGroup(const PackedBatch& batch, const OutputPlan& plan, int first, int last,
+                             OwnWorkspace& workspace) const {
+  const uint32_t begin = batch.offsets[first];
+  const uint32_t tokens = batch.offsets[last] - begin;
+  workspace.offsets.clear();
+  for (int i = first; i <= last; ++i) workspace.offsets.push_back(batch.offsets[i] - begin);
+  PackedBatch group;
+  group.ids = batch.ids.subspan(begin, tokens);
+  if (!batch.type_ids.empty()) group.type_ids = batch.type_ids.subspan(begin, tokens);
+  group.offsets = workspace.offsets;
+  encoder_->Run(group, *workspace.nn);
+  for (int i = first; i < last; ++i) WriteOutputs(group, plan, i - first, i, workspace);
+}
+
+void EncoderEngine::WriteOutputs(const PackedBatch& group, const OutputPlan& plan, int in_group,
+                                 int sequence, OwnWorkspace& workspace) const {
+  const size_t row = group.offsets[in_group];
+  const int hidden_size = info_.config.hidden_size;
+  const SequenceVectors vectors = {workspace.nn->hidden.data() + row * hidden_size,
+                                   group.length(in_group), hidden_size};
+  plan.non_finite[sequence] = IsFinite(kernels_, vectors) ? 0 : 1;
+  for (uint32_t s = plan.offsets[sequence]; s < plan.offsets[sequence + 1]; ++s) {
+    WriteOutput(kernels_, vectors, plan.slots[s], workspace.nn->pooled.data());
+  }
+}
+
+absl::Status EncoderEngine::Check(const PackedBatch& batch, const OutputPlan& plan) const {
+  if (plan.offsets.size() != batch.offsets.size() ||
+      plan.non_finite.size() + 1 != batch.offsets.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("output plan for ", plan.non_finite.size(),
+                                                   " sequences, batch of ", batch.num_sequences()));
+  }
+  for (int i = 0; i < batch.num_sequences(); ++i) {
+    const bool ordered = batch.offsets[i] < batch.offsets[i + 1];
+    if (!ordered || batch.length(i) > info_.config.max_length) {
+      return absl::InvalidArgumentError(absl::StrCat("sequence ", i, " has ", batch.length(i),
+                                                     " tokens, allowed are 1 to ",
+                                                     info_.config.max_length));
+    }
+  }
+  return CheckIds(batch);
+}
+
+absl::Status EncoderEngine::CheckIds(const PackedBatch& batch) const {
+  const auto vocabulary = static_cast<uint32_t>(info_.config.vocabulary_size);
+  const auto types = static_cast<uint32_t>(std::max(info_.config.type_vocabulary_size, 1));
+  for (uint32_t id : batch.ids) {
+    if (id < vocabulary) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("a token id is not below the vocabulary size ", vocabulary));
+  }
+  for (uint32_t type : batch.type_ids) {
+    if (type < types) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("a type id is not below the number of types ", types));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace contexture

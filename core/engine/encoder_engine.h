@@ -1,0 +1,47 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/engine/engine.h"
+#include "core/kernels/vector_kernels.h"
+#include "core/nn/encoder.h"
+
+namespace contexture {
+
+// An Engine over an nn::Encoder: checks, groups, runs, and writes the outputs.
+class EncoderEngine : public Engine {
+ public:
+  EncoderEngine(EngineInfo info, std::unique_ptr<nn::Encoder> encoder, Isa isa);
+  // For the loader, before the engine is shared.
+  void SetAccuracy(const Accuracy& accuracy) { info_.accuracy = accuracy; }
+  void SetReason(std::string reason) { info_.precision_reason = std::move(reason); }
+
+  const EngineInfo& info() const override { return info_; }
+  std::unique_ptr<Workspace> NewWorkspace() const override;
+  absl::Status Run(const PackedBatch& batch, const OutputPlan& plan,
+                   Workspace& workspace) const override;
+
+ private:
+  struct OwnWorkspace : Workspace {
+    explicit OwnWorkspace(std::unique_ptr<nn::Workspace> nn_workspace);
+    std::unique_ptr<nn::Workspace> nn;
+    std::vector<uint32_t> offsets;  // of the group, from 0
+  };
+
+  absl::Status Check(const PackedBatch& batch, const OutputPlan& plan) const;
+  absl::Status CheckIds(const PackedBatch& batch) const;
+  int GroupEnd(const PackedBatch& batch, int first) const;
+  void RunGroup(const PackedBatch& batch, const OutputPlan& plan, int first, int last,
+                OwnWorkspace& workspace) const;
+  void WriteOutputs(const PackedBatch& group, const OutputPlan& plan, int in_group, int sequence,
+                    OwnWorkspace& workspace) const;
+
+  EngineInfo info_;
+  std::unique_ptr<nn::Encoder> encoder_;
+  const kernels::VectorKernels& kernels_;
+  const int workspace_tokens_;
+};
+
+}  // namespace contexture

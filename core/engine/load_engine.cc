@@ -1,0 +1,109 @@
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/cpu_info.h"
+#include "core/base/status_macros.h"
+#include "core/engine/accuracy.h"
+#include "core/engine/encoder_engine.h"
+#include "core/nn/amx_encoder.h"
+#include "core/nn/float_encoder.h"
+
+namespace contexture {
+namespace {
+
+// Micro-kernels where oneDNN has them for this CPU, else its matmul primitive.
+absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateFloatEncoder(const ModelDirectory& directory,
+                                                                Isa isa) {
+  auto encoder = nn::FloatEncoder::Create(directory.config, directory.weights,
+                                          kernels::LinearBackend::kMicrokernel, isa);
+  if (encoder.ok()) return encoder;
+  return nn::FloatEncoder::Create(directory.config, directory.weights,
+                                  kernels::LinearBackend::kMatmul, isa);
+}
+
+absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateEncoder(const ModelDirectory& directory,
+                                                           Precision precision, Isa isa) {
+  using kernels::amx::Format;
+  switch (precision) {
+    case Precision::kFloat32:
+      return CreateFloatEncoder(directory, isa);
+    case Precision::kFloat32Split:
+      return nn::AmxEncoder::Create(directory.config, directory.weights, Format::kSplit);
+    case Precision::kBfloat16:
+      return nn::AmxEncoder::Create(directory.config, directory.weights, Format::kBf16);
+  }
+  return absl::InternalError("unknown precision");
+}
+
+absl::StatusOr<std::unique_ptr<EncoderEngine>> LoadPrecision(const ModelDirectory& directory,
+                                                             const EngineOptions& options,
+                                                             Precision precision) {
+  const Isa isa = DetectIsa();
+  CTX_ASSIGN_OR_RETURN(auto encoder, CreateEncoder(directory, precision, isa));
+  EngineInfo info;
+  info.config = directory.config;
+  info.pooling = directory.pooling;
+  info.max_text_length = directory.max_text_length;
+  info.max_batch_tokens = options.max_batch_tokens;
+  info.precision = std::string(Name(precision));
+  info.precision_reason = "asked for";
+  info.isa = std::string(Name(isa));
+  info.fingerprint = directory.fingerprint;
+  return std::make_unique<EncoderEngine>(std::move(info), std::move(encoder), isa);
+}
+
+// A precision other than f32, with its accuracy measured beside f32.
+absl::StatusOr<std::unique_ptr<Engine>> LoadMeasured(const ModelDirectory& directory,
+                                                     const EngineOptions& options,
+                                                     Precision precision) {
+  CTX_ASSIGN_OR_RETURN(auto candidate, LoadPrecision(directory, options, precision));
+  CTX_ASSIGN_OR_RETURN(auto reference, LoadPrecision(directory, options, Precision::kFloat32));
+  CTX_ASSIGN_OR_RETURN(const Accuracy accuracy, MeasureAccuracy(*reference, *candidate));
+  candidate->SetAccuracy(accuracy);
+  return std::unique_ptr<Engine>(std::move(candidate));
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> LoadAutomatic(const ModelDirectory& directory,
+                                                      const EngineOptions& options) {
+  CTX_ASSIGN_OR_RETURN(auto reference, LoadPrecision(directory, options, Precision::kFloat32));
+  auto candidate = LoadPrecision(directory, options, Precision::kBfloat16);
+  if (!candidate.ok()) {
+    if (!absl::IsFailedPrecondition(candidate.status())) return candidate.status();
+    reference->SetReason(absl::StrCat("no bf16: ", candidate.status().message()));
+    return std::unique_ptr<Engine>(std::move(reference));
+  }
+  auto accuracy = MeasureAccuracy(*reference, **candidate);
+  const bool accurate = accuracy.ok() && accuracy->min_cosine >= kMinAutoCosine;
+  const std::string measured =
+      accuracy.ok() ? absl::StrFormat("cosine %.6f to f32 on the probes, at least %.4f wanted",
+                                      accuracy->min_cosine, kMinAutoCosine)
+                    : std::string(accuracy.status().message());
+  if (!accurate) {
+    reference->SetReason(absl::StrCat("bf16 is not accurate enough: ", measured));
+    return std::unique_ptr<Engine>(std::move(reference));
+  }
+  (*candidate)->SetAccuracy(*accuracy);
+  (*candidate)->SetReason(measured);
+  return std::unique_ptr<Engine>(*std::move(candidate));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(ModelDirectory directory,
+                                                   const EngineOptions& options) {
+  if (options.max_batch_tokens < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_batch_tokens is ", options.max_batch_tokens, ", must be at least 1"));
+  }
+  if (!options.precision.has_value()) return LoadAutomatic(directory, options);
+  if (*options.precision != Precision::kFloat32) {
+    return LoadMeasured(directory, options, *options.precision);
+  }
+  CTX_ASSIGN_OR_RETURN(auto engine, LoadPrecision(directory, options, Precision::kFloat32));
+  return std::unique_ptr<Engine>(std::move(engine));
+}
+
+}  // namespace contexture
