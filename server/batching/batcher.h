@@ -11,21 +11,21 @@
 namespace contexture {
 
 struct BatcherOptions {
-  // Worker threads, each computing its own batches with its own Workspace. Default: the caller passes
-  // the granted cores (core/base/cpu_info.h).
+  // Worker threads, each computing its own batches with its own Workspace. Default: the caller
+  // passes the granted cores (core/base/cpu_info.h).
   int num_workers = 1;
   // Tokens of one batch. Default and reason: EngineOptions::max_batch_tokens.
   int max_batch_tokens = 512;
-  // Bound of the queue. Past it Schedule refuses: work that would wait longer than callers do is better
-  // refused at once. A request that meets an empty queue is always taken, whatever its size.
+  // Bound of the queue. Past it Schedule refuses: work that would wait longer than callers do is
+  // better refused at once. A request that meets an empty queue is always taken, whatever its size.
   int64_t max_queue_tokens = 1 << 18;
 };
 
-// Counters and histograms of the batcher; null pointers are not allowed, see metrics/.
-class BatcherMetrics;
+class BatcherMetrics;  // what the batcher reports: server/batching/batcher_metrics.h
 
-// Groups the tasks of all callers into batches of up to max_batch_tokens and runs them on its workers. A
-// batch is dispatched as soon as a worker is idle; nothing waits for a fuller one. Thread safe.
+// Groups the tasks of all callers into batches of up to max_batch_tokens and runs them on its
+// workers. A batch is dispatched as soon as a worker is idle; nothing waits for a fuller one.
+// Thread safe.
 class Batcher {
  public:
   virtual ~Batcher() = default;  // answers everything that is still queued with UNAVAILABLE

@@ -10,7 +10,7 @@ namespace contexture {
 struct BatchRecord {
   int64_t sequences = 0;
   int64_t tokens = 0;
-  absl::Duration compute_time;
+  absl::Duration compute_time = absl::ZeroDuration();
 };
 
 // What the batcher reports while it works. Implemented over Prometheus in server/metrics. All

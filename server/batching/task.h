@@ -14,8 +14,8 @@ namespace contexture {
 
 // What a task's computation took; zero where it was never computed.
 struct TaskReport {
-  absl::Duration queue_time;    // from Schedule to the start of its batch
-  absl::Duration compute_time;  // of its whole batch
+  absl::Duration queue_time = absl::ZeroDuration();    // from Schedule to the start of its batch
+  absl::Duration compute_time = absl::ZeroDuration();  // of its whole batch
   int batch_sequences = 0;
   int batch_tokens = 0;
 };
@@ -28,9 +28,9 @@ struct Task {
   absl::Duration deadline = absl::InfiniteDuration();  // on Clock; past it the task is dropped
   // Set by whoever no longer wants the result (a cancelled call); may be null.
   std::shared_ptr<const std::atomic<bool>> cancelled;
-  // Called exactly once, from a worker or lifecycle thread; must not block. OK, or: DEADLINE_EXCEEDED
-  // expired in the queue, CANCELLED, INTERNAL the computation failed or is not finite, UNAVAILABLE the
-  // batcher was destroyed first.
+  // Called exactly once, from a worker or lifecycle thread; must not block. OK, or:
+  // DEADLINE_EXCEEDED expired in the queue, CANCELLED, INTERNAL the computation failed or is not
+  // finite, UNAVAILABLE the batcher was destroyed first.
   absl::AnyInvocable<void(absl::Status, const TaskReport&) &&> done;
 };
 

@@ -1,0 +1,104 @@
+#include "server/batching/batch_runner.h"
+
+#include <exception>
+#include <new>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace contexture {
+namespace {
+
+absl::Status ComputationError(const QueuedTask& task, absl::string_view what) {
+  return absl::InternalError(
+      absl::StrCat("the computation of a sequence of ", task.task.ids.size(), " tokens ", what));
+}
+
+}  // namespace
+
+BatchRunner::BatchRunner(const Context& context, int max_batch_tokens)
+    : context_(context), workspace_(context.engine.NewWorkspace()) {
+  const size_t tokens = max_batch_tokens;  // and the most sequences
+  ids_.reserve(tokens);
+  type_ids_.reserve(tokens);
+  offsets_.reserve(tokens + 1);
+  slots_.reserve(tokens);
+  slot_offsets_.reserve(tokens + 1);
+  non_finite_.reserve(tokens);
+  statuses_.reserve(tokens);
+}
+
+void BatchRunner::Run(std::vector<QueuedTask>& tasks) {
+  if (tasks.empty()) return;
+  const absl::Duration start = context_.clock.Now();
+  for (const QueuedTask& task : tasks) context_.metrics.RecordQueueTime(start - task.enqueued);
+  statuses_.assign(tasks.size(), absl::OkStatus());
+  if (!Compute(tasks, absl::MakeSpan(statuses_)) && tasks.size() > 1) {
+    for (size_t i = 0; i < tasks.size(); ++i) {
+      Compute(absl::MakeConstSpan(tasks).subspan(i, 1), absl::MakeSpan(&statuses_[i], 1));
+    }
+  }
+  TaskReport report{.compute_time = context_.clock.Now() - start,
+                    .batch_sequences = static_cast<int>(tasks.size())};
+  for (const QueuedTask& task : tasks)
+    report.batch_tokens += static_cast<int>(task.task.ids.size());
+  context_.metrics.RecordBatch({.sequences = report.batch_sequences,
+                                .tokens = report.batch_tokens,
+                                .compute_time = report.compute_time});
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    report.queue_time = start - tasks[i].enqueued;
+    std::move(tasks[i].task.done)(std::move(statuses_[i]), report);
+  }
+  tasks.clear();
+}
+
+void BatchRunner::Assemble(absl::Span<const QueuedTask> tasks) {
+  ids_.clear();
+  type_ids_.clear();
+  offsets_.assign(1, 0);
+  slots_.clear();
+  slot_offsets_.assign(1, 0);
+  non_finite_.assign(tasks.size(), 0);
+  bool any_type_ids = false;
+  for (const auto& [task, enqueued] : tasks) {
+    any_type_ids |= !task.type_ids.empty();
+    ids_.insert(ids_.end(), task.ids.begin(), task.ids.end());
+    type_ids_.insert(type_ids_.end(), task.type_ids.begin(), task.type_ids.end());
+    type_ids_.resize(ids_.size());  // zeros where the task has none
+    offsets_.push_back(static_cast<uint32_t>(ids_.size()));
+    slots_.insert(slots_.end(), task.outputs.begin(), task.outputs.end());
+    slot_offsets_.push_back(static_cast<uint32_t>(slots_.size()));
+  }
+  if (!any_type_ids) type_ids_.clear();
+}
+
+bool BatchRunner::Compute(absl::Span<const QueuedTask> tasks, absl::Span<absl::Status> statuses) {
+  Assemble(tasks);
+  const absl::Status run = RunEngine();
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    if (!run.ok()) {
+      statuses[i] = ComputationError(tasks[i], absl::StrCat("failed: ", run.message()));
+    } else if (non_finite_[i] != 0) {
+      statuses[i] = ComputationError(tasks[i], "gave values that are not finite");
+    } else {
+      statuses[i] = absl::OkStatus();
+    }
+  }
+  return run.ok();
+}
+
+absl::Status BatchRunner::RunEngine() {
+  const PackedBatch batch{.ids = ids_, .type_ids = type_ids_, .offsets = offsets_};
+  const OutputPlan plan{
+      .slots = slots_, .offsets = slot_offsets_, .non_finite = absl::MakeSpan(non_finite_)};
+  // No text of an exception: it may name our insides, and the status goes to the caller.
+  try {
+    return context_.engine.Run(batch, plan, *workspace_);
+  } catch (const std::bad_alloc&) {
+    return absl::InternalError("out of memory");
+  } catch (...) {
+    return absl::InternalError("an exception was thrown");
+  }
+}
+
+}  // namespace contexture

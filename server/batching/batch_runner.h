@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "core/base/clock.h"
+#include "core/engine/engine.h"
+#include "server/batching/batcher_metrics.h"
+#include "server/batching/task_queue.h"
+
+namespace contexture {
+
+// Computes one batch after the other and answers its tasks: what a worker thread has. Allocates at
+// construction, and later only for a task longer than max_batch_tokens. Not thread safe.
+class BatchRunner {
+ public:
+  struct Context {
+    const Engine& engine;
+    const Clock& clock;
+    BatcherMetrics& metrics;
+  };
+  BatchRunner(const Context& context, int max_batch_tokens);
+
+  // Calls `done` of all TASKS and leaves none. A task whose result is not finite fails alone with
+  // INTERNAL. When the engine fails on a batch of several, each task is computed once more, alone,
+  // so that only the culprits fail.
+  void Run(std::vector<QueuedTask>& tasks);
+
+ private:
+  void Assemble(absl::Span<const QueuedTask> tasks);
+  // Sets STATUSES, one for each task. Returns whether the engine succeeded.
+  bool Compute(absl::Span<const QueuedTask> tasks, absl::Span<absl::Status> statuses);
+  absl::Status RunEngine();
+
+  const Context context_;
+  const std::unique_ptr<Workspace> workspace_;
+  // The batch and its outputs; see PackedBatch and OutputPlan.
+  std::vector<uint32_t> ids_;
+  std::vector<uint32_t> type_ids_;
+  std::vector<uint32_t> offsets_;
+  std::vector<OutputSlot> slots_;
+  std::vector<uint32_t> slot_offsets_;
+  std::vector<uint8_t> non_finite_;
+  std::vector<absl::Status> statuses_;
+};
+
+}  // namespace contexture
