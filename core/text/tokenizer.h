@@ -45,6 +45,7 @@ class Tokenizer {
   // tokenizer has no pair template.
   virtual absl::StatusOr<Encoding> EncodePair(absl::string_view first, absl::string_view second,
                                               const EncodeOptions& options) const = 0;
+  // Every token, without a limit; none at all when the tokenizer drops the whole text. Codes as Encode.
   virtual absl::StatusOr<std::vector<Token>> Tokenize(absl::string_view text,
                                                       bool add_special_tokens) const = 0;
   // One more than the largest id, added tokens included.
