@@ -22,19 +22,6 @@ provide_cargo() {
   apt_install rustc-web cargo-web
 }
 
-# show_progress: ninja's lines on a terminal as they are; in a log one line every 5 percent, and
-# everything that is not progress (warnings, errors) always.
-show_progress() {
-  awk '/^\[[^]]* [ 0-9]+% / {
-         match($0, /[0-9]+% /); percent = int(substr($0, RSTART, RLENGTH - 2))
-         if (percent >= next_percent || percent == 100 && shown != 100) {
-           print; fflush(); shown = percent; next_percent = percent - percent % 5 + 5
-         }
-         next
-       }
-       { print; fflush() }' >&2
-}
-
 # compile DIRECTORY LABEL [TARGET...]
 compile() {
   local directory=$1 label=$2
@@ -43,7 +30,7 @@ compile() {
   if [ -t 2 ]; then
     ninja -C "$directory" -j "$JOBS" "$@" >&2
   else
-    ninja -C "$directory" -j "$JOBS" "$@" 2>&1 | show_progress
+    ninja -C "$directory" -j "$JOBS" "$@" 2>&1 | show_progress 5 >&2
   fi
 }
 

@@ -27,3 +27,17 @@ apt_install() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >&2 ||
     die "apt-get could not install: ${missing[*]}"
 }
+
+# show_progress STEP: of ninja's lines ("[name 12% 3s] ...") one every STEP percent, so that a log shows
+# the progress as well as a terminal does; whatever else comes (warnings, errors) always.
+show_progress() {
+  local step=$1 next=0 line percent
+  while IFS= read -r line; do
+    if [[ $line =~ ^\[[^]]*\ ([0-9]+)%\  ]]; then
+      percent=${BASH_REMATCH[1]}
+      if ((percent < next)); then continue; fi
+      next=$((percent - percent % step + step))
+    fi
+    printf '%s\n' "$line"
+  done
+}

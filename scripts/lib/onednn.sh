@@ -64,9 +64,7 @@ provide_onednn() {
     onednn_fetch "$work"
     cmake -G Ninja -S "$work/source" -B "$work/build" "-DCMAKE_INSTALL_PREFIX=$prefix.partial" \
       "${ONEDNN_FLAGS[@]}" >"$work/configure.log" 2>&1 || { tail -20 "$work/configure.log" >&2; die "oneDNN: configure failed"; }
-    # One line a percent, so that a log shows the progress as well as a terminal does.
-    NINJA_STATUS='[oneDNN %p %es] ' ninja -C "$work/build" -j "$JOBS" 2>&1 |
-      awk '/^\[oneDNN/ { if ($2 != last) { print; fflush(); last = $2 } next } { print; fflush() }' >&2
+    NINJA_STATUS='[oneDNN %p %es] ' ninja -C "$work/build" -j "$JOBS" 2>&1 | show_progress 1 >&2
     [ "${PIPESTATUS[0]}" = 0 ] || die "oneDNN: build failed (see above); its files are in $work"
     cmake --install "$work/build" >/dev/null
     mv "$prefix.partial" "$prefix"
