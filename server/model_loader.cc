@@ -27,7 +27,7 @@ absl::Status RunBatch(const Engine& engine, Workspace& workspace, const std::vec
   for (auto& vector : vectors) slots.push_back({.spec = spec, .destination = vector.data()});
   std::vector<uint8_t> non_finite(lengths.size(), 0);
   CTX_RETURN_IF_ERROR(engine.Run(
-      {.ids = ids, .offsets = offsets},
+      {.ids = ids, .type_ids = {}, .offsets = offsets},
       {.slots = slots, .offsets = slot_offsets, .non_finite = absl::MakeSpan(non_finite)},
       workspace));
   if (std::count(non_finite.begin(), non_finite.end(), 0) == static_cast<long>(lengths.size())) {

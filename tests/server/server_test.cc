@@ -1,0 +1,224 @@
+#include "server/server.h"
+
+#include <thread>
+
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "grpcpp/create_channel.h"
+#include "gtest/gtest.h"
+#include "tests/server/test_server.h"
+
+namespace contexture {
+namespace {
+
+using grpc::health::v1::HealthCheckResponse;
+using test_support::FakePooled;
+using test_support::IdsRequest;
+using test_support::StatusIs;
+using test_support::TestServer;
+using test_support::TextRequest;
+using ::testing::HasSubstr;
+
+grpc::Status Encode(v1::EncoderService::Stub& stub, const v1::EncodeRequest& request,
+                    v1::EncodeResponse& response) {
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(60)));
+  return stub.Encode(&context, request, &response);
+}
+
+int CheckHealth(grpc::health::v1::Health::Stub& stub) {
+  grpc::ClientContext context;
+  HealthCheckResponse response;
+  EXPECT_TRUE(stub.Check(&context, {}, &response).ok());
+  return response.status();
+}
+
+TEST(ServerTest, AnswersProbesButNoWorkBeforeTheModelIsLoaded) {
+  TestServer server(TestServer::DefaultOptions(), /*load=*/false);
+  auto health = server.NewHealthStub();
+  auto stub = server.NewStub();
+  v1::EncodeResponse response;
+  EXPECT_EQ(CheckHealth(*health), HealthCheckResponse::NOT_SERVING);
+  EXPECT_EQ(Encode(*stub, IdsRequest({{1}}), response).error_code(), grpc::StatusCode::UNAVAILABLE);
+  grpc::ClientContext context;
+  EXPECT_EQ(stub->EncodeStream(&context)->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  server.Load();
+  EXPECT_EQ(CheckHealth(*health), HealthCheckResponse::SERVING);
+  EXPECT_TRUE(Encode(*stub, IdsRequest({{1}}), response).ok());
+}
+
+TEST(ServerTest, ServesOverTcp) {
+  TestServer server;
+  auto stub = v1::EncoderService::NewStub(
+      grpc::CreateChannel(server.address(), grpc::InsecureChannelCredentials()));
+  v1::EncodeResponse response;
+  ASSERT_TRUE(Encode(*stub, TextRequest({"a bb"}), response).ok());
+  EXPECT_EQ(response.results(0).outputs(0).data(), FakePooled({1, 11, 12, 2}));
+}
+
+TEST(ServerTest, MessageOverTheLimitIsRefused) {
+  ServerOptions options = TestServer::DefaultOptions();
+  options.max_message_bytes = 1000;
+  TestServer server(options);
+  auto stub = v1::EncoderService::NewStub(
+      grpc::CreateChannel(server.address(), grpc::InsecureChannelCredentials()));
+  v1::EncodeResponse response;
+  const grpc::Status status = Encode(*stub, TextRequest({std::string(2000, 'a')}), response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("1000"));
+}
+
+TEST(ServerTest, AddressInUseIsRefusedByName) {
+  TestServer first;
+  ServerOptions options = TestServer::DefaultOptions();
+  options.listen = first.address();
+  Logger logger(LogFormat::kText, -1);
+  Lifecycle lifecycle;
+  EXPECT_THAT(Server::Bind(options, {logger, lifecycle}),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr(first.address())));
+}
+
+TEST(ServerTest, ModelThatCannotBeLoadedIsTheLoadersError) {
+  Logger logger(LogFormat::kText, -1);
+  Lifecycle lifecycle;
+  auto server = Server::Bind(TestServer::DefaultOptions(), {logger, lifecycle});
+  ASSERT_TRUE(server.ok());
+  EXPECT_THAT((*server)->Load([](const ServerOptions&) {
+    return absl::StatusOr<LoadedModel>(absl::NotFoundError("no config.json"));
+  }),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("config.json")));
+  EXPECT_EQ(lifecycle.state(), ServerState::kStarting);
+}
+
+TEST(ServerTest, DrainWithAnOpenWatchIsQuick) {
+  TestServer server;
+  auto health = grpc::health::v1::Health::NewStub(
+      grpc::CreateChannel(server.address(), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  auto watch = health->Watch(&context, {});
+  HealthCheckResponse response;
+  ASSERT_TRUE(watch->Read(&response));
+  const absl::Time start = absl::Now();
+  std::thread drain([&] { server.server().Drain(); });
+  EXPECT_TRUE(watch->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
+  EXPECT_FALSE(watch->Read(&response));
+  EXPECT_EQ(watch->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  drain.join();
+  EXPECT_LT(absl::Now() - start, absl::Seconds(1));
+  EXPECT_EQ(server.lifecycle().state(), ServerState::kStopped);
+}
+
+TEST(ServerTest, DrainAnswersEverythingAdmitted) {
+  TestServer server;
+  auto stub = server.NewStub();
+  server.engine().Pause();
+  std::atomic<int> answered{0};
+  std::vector<std::thread> calls;
+  for (int i = 0; i < 20; ++i) {
+    calls.emplace_back([&] {
+      v1::EncodeResponse response;
+      if (Encode(*stub, IdsRequest({{1}, {2}}), response).ok()) ++answered;
+    });
+  }
+  server.engine().AwaitPausedRun();
+  absl::SleepFor(absl::Milliseconds(300));  // all are admitted
+  std::thread drain([&] { server.server().Drain(); });
+  absl::SleepFor(absl::Milliseconds(100));
+  EXPECT_EQ(server.lifecycle().state(), ServerState::kDraining);
+  server.engine().Resume();
+  drain.join();
+  for (auto& call : calls) call.join();
+  EXPECT_EQ(answered, 20);
+}
+
+TEST(ServerTest, WorkIsStillTakenDuringTheDrainDelay) {
+  ServerOptions options = TestServer::DefaultOptions();
+  options.drain_delay = absl::Milliseconds(500);
+  TestServer server(options);
+  auto stub = server.NewStub();
+  auto health = server.NewHealthStub();
+  std::thread drain([&] { server.server().Drain(); });
+  while (server.lifecycle().state() != ServerState::kDraining) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  while (CheckHealth(*health) != HealthCheckResponse::NOT_SERVING) {
+  }
+  v1::EncodeResponse response;
+  EXPECT_TRUE(Encode(*stub, IdsRequest({{1}}), response).ok());
+  drain.join();
+}
+
+TEST(ServerTest, GraceBoundsTheDrainOfWorkThatWaits) {
+  ServerOptions options = TestServer::DefaultOptions();
+  options.drain_grace = absl::Milliseconds(100);
+  TestServer server(options);
+  auto stub = server.NewStub();
+  server.engine().Pause();
+  grpc::StatusCode code = grpc::StatusCode::OK;
+  std::thread call([&] {
+    v1::EncodeResponse response;
+    code = Encode(*stub, IdsRequest({{1}}), response).error_code();
+  });
+  server.engine().AwaitPausedRun();
+  std::thread drain([&] { server.server().Drain(); });
+  call.join();  // the caller is told while the engine still computes
+  EXPECT_NE(code, grpc::StatusCode::OK);
+  server.engine().Resume();
+  drain.join();
+}
+
+TEST(ServerTest, SixtyFourClientsGetTheirOwnResults) {
+  TestServer server;
+  const auto channel = grpc::CreateChannel(server.address(), grpc::InsecureChannelCredentials());
+  std::atomic<int> right{0};
+  std::vector<std::thread> clients;
+  for (uint32_t c = 0; c < 64; ++c) {
+    clients.emplace_back([&, c] {
+      auto stub = v1::EncoderService::NewStub(channel);
+      for (uint32_t i = 0; i < 10; ++i) {
+        const std::vector<uint32_t> ids((c + i) % 16 + 1, c);
+        v1::EncodeRequest request = IdsRequest({ids, {c}});
+        request.add_inputs()->set_text(std::string(c + 1, 'a'));
+        v1::EncodeResponse response;
+        if (Encode(*stub, request, response).ok() &&
+            response.results(0).outputs(0).data() == FakePooled(ids) &&
+            response.results(1).outputs(0).data() == FakePooled({c}) &&
+            response.results(2).outputs(0).data() == FakePooled({1, 11 + c, 2})) {
+          ++right;
+        }
+      }
+    });
+  }
+  for (auto& client : clients) client.join();
+  EXPECT_EQ(right, 640);
+}
+
+TEST(ServerTest, ClientsSeeOnlyOkOrUnavailableThroughADrain) {
+  TestServer server;
+  std::atomic<int> ok{0}, unavailable{0}, other{0};
+  std::vector<std::thread> clients;
+  const std::string address = server.address();
+  for (int c = 0; c < 16; ++c) {
+    clients.emplace_back([&, address] {
+      auto stub = v1::EncoderService::NewStub(
+          grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+      grpc::StatusCode code = grpc::StatusCode::OK;
+      while (code == grpc::StatusCode::OK) {
+        v1::EncodeResponse response;
+        code = Encode(*stub, TextRequest({"a", "bb"}), response).error_code();
+        ++(code == grpc::StatusCode::OK            ? ok
+           : code == grpc::StatusCode::UNAVAILABLE ? unavailable
+                                                   : other);
+      }
+    });
+  }
+  while (ok < 200) absl::SleepFor(absl::Milliseconds(1));
+  server.server().Drain();
+  for (auto& client : clients) client.join();
+  EXPECT_EQ(unavailable, 16);
+  EXPECT_EQ(other, 0);
+}
+
+}  // namespace
+}  // namespace contexture

@@ -1,0 +1,281 @@
+#include "server/services/encoder_service.h"
+
+#include <thread>
+
+#include "gmock/gmock.h"
+#include "google/rpc/error_details.pb.h"
+#include "grpcpp/impl/codegen/client_unary_call.h"
+#include "gtest/gtest.h"
+#include "tests/server/test_server.h"
+
+namespace contexture {
+namespace {
+
+using test_support::FakePooled;
+using test_support::IdsRequest;
+using test_support::kPoisonId;
+using test_support::TestServer;
+using test_support::TextRequest;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class EncoderServiceTest : public ::testing::Test {
+ protected:
+  grpc::Status Encode(const v1::EncodeRequest& request, v1::EncodeResponse& response) {
+    grpc::ClientContext context;
+    return stub_->Encode(&context, request, &response);
+  }
+  // The code of a call with DEADLINE from now.
+  grpc::StatusCode EncodeWithin(absl::Duration deadline, const v1::EncodeRequest& request) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + deadline));
+    v1::EncodeResponse response;
+    return stub_->Encode(&context, request, &response).error_code();
+  }
+
+  TestServer server_;
+  std::unique_ptr<v1::EncoderService::Stub> stub_ = server_.NewStub();
+};
+
+TEST_F(EncoderServiceTest, ResultsAreInTheOrderOfInputs) {
+  v1::EncodeRequest request;
+  for (uint32_t i = 0; i < 50; ++i) {
+    if (i % 3 == 0) {
+      request.add_inputs()->set_text(std::string(i + 1, 'a'));
+    } else {
+      auto& ids = *request.add_inputs()->mutable_token_ids();
+      for (uint32_t k = 0; k <= i % 16; ++k) ids.add_ids(i);
+    }
+  }
+  v1::EncodeResponse response;
+  ASSERT_TRUE(Encode(request, response).ok());
+  ASSERT_EQ(response.results_size(), 50);
+  uint64_t tokens = 0;
+  for (uint32_t i = 0; i < 50; ++i) {
+    const v1::Result& result = response.results(i);
+    std::vector<uint32_t> ids(i % 16 + 1, i);
+    if (i % 3 == 0) ids = {1, 11 + i, 2};
+    EXPECT_FALSE(result.has_status());
+    EXPECT_EQ(result.token_count(), ids.size());
+    EXPECT_EQ(result.original_token_count(), ids.size());
+    EXPECT_THAT(result.outputs(0).shape(), ElementsAre(4));
+    EXPECT_EQ(result.outputs(0).data(), FakePooled(ids)) << i;
+    tokens += ids.size();
+  }
+  EXPECT_EQ(response.usage().token_count(), tokens);
+  EXPECT_GT(response.usage().compute_seconds(), 0);
+}
+
+TEST_F(EncoderServiceTest, TokenVectorsComeWithTheirIds) {
+  v1::EncodeRequest request = IdsRequest({{5, 6, 7}});
+  request.add_outputs()->set_kind(v1::OUTPUT_KIND_TOKENS);
+  auto& pooled = *request.add_outputs();
+  pooled.set_dimensions(2);
+  pooled.set_data_type(v1::DATA_TYPE_FLOAT16);
+  v1::EncodeResponse response;
+  ASSERT_TRUE(Encode(request, response).ok());
+  const v1::Result& result = response.results(0);
+  EXPECT_THAT(result.token_ids(), ElementsAre(5, 6, 7));
+  EXPECT_THAT(result.outputs(0).shape(), ElementsAre(3, 4));
+  EXPECT_EQ(result.outputs(0).data(), FakePooled({5}) + FakePooled({6}) + FakePooled({7}));
+  EXPECT_THAT(result.outputs(1).shape(), ElementsAre(2));
+  EXPECT_EQ(result.outputs(1).data().size(), 4u);
+  EXPECT_EQ(result.outputs(1).data_type(), v1::DATA_TYPE_FLOAT16);
+}
+
+TEST_F(EncoderServiceTest, BadInputFailsAlone) {
+  v1::EncodeRequest request = IdsRequest({{1, 2}, {100}, {3}, {kPoisonId}, {}});
+  request.add_inputs()->set_text("");
+  request.add_inputs()->set_text("bb");
+  v1::EncodeResponse response;
+  ASSERT_TRUE(Encode(request, response).ok());
+  ASSERT_EQ(response.results_size(), 7);
+  EXPECT_EQ(response.results(0).outputs(0).data(), FakePooled({1, 2}));
+  EXPECT_EQ(response.results(1).status().code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(response.results(1).status().message(), HasSubstr("inputs[1]"));
+  EXPECT_EQ(response.results(2).outputs(0).data(), FakePooled({3}));
+  EXPECT_EQ(response.results(3).status().code(), grpc::StatusCode::INTERNAL);
+  EXPECT_EQ(response.results(3).outputs_size(), 0);
+  EXPECT_EQ(response.results(4).status().code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(response.results(5).status().message(), HasSubstr("inputs[5].text"));
+  EXPECT_EQ(response.results(6).outputs(0).data(), FakePooled({1, 12, 2}));
+  EXPECT_EQ(response.usage().token_count(), 6u);
+}
+
+TEST_F(EncoderServiceTest, RequestOfBadInputsAloneIsAnswered) {
+  v1::EncodeResponse response;
+  ASSERT_TRUE(Encode(IdsRequest({{100}}), response).ok());
+  EXPECT_TRUE(response.results(0).has_status());
+}
+
+TEST_F(EncoderServiceTest, TruncationIsReported) {
+  v1::EncodeRequest request = TextRequest({"a a a a a a a a"});
+  request.set_truncation(v1::TRUNCATION_RIGHT);
+  v1::EncodeResponse response;
+  ASSERT_TRUE(Encode(request, response).ok());
+  EXPECT_TRUE(response.results(0).truncated());
+  EXPECT_EQ(response.results(0).token_count(), 8u);
+  EXPECT_EQ(response.results(0).original_token_count(), 10u);
+}
+
+TEST_F(EncoderServiceTest, RequestWideFaultFailsTheCallWithDetails) {
+  v1::EncodeResponse response;
+  const grpc::Status status = Encode(v1::EncodeRequest(), response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  google::rpc::Status details;
+  ASSERT_TRUE(details.ParseFromString(status.error_details()));
+  EXPECT_EQ(details.details_size(), 2);
+}
+
+TEST_F(EncoderServiceTest, BrokenMessagesAreInvalidArguments) {
+  v1::EncodeRequest request = TextRequest({"ab"});
+  std::string wire = request.SerializeAsString();
+  wire[wire.find("ab")] = '\xff';  // not UTF-8
+  for (const std::string& bytes : {wire, std::string("\x12\x7f"), std::string("\xff\xff")}) {
+    grpc::Slice slice(bytes);
+    const grpc::ByteBuffer message(&slice, 1);
+    for (const char* method : {"Encode", "Tokenize"}) {
+      grpc::ClientContext context;
+      grpc::ByteBuffer answer;
+      const grpc::Status status =
+          grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>(
+              server_.server().InProcessChannel().get(),
+              grpc::internal::RpcMethod(
+                  (std::string("/contexture.v1.EncoderService/") + method).c_str(),
+                  grpc::internal::RpcMethod::NORMAL_RPC),
+              &context, message, &answer);
+      EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << method;
+      EXPECT_THAT(status.error_message(), HasSubstr("UTF-8"));
+    }
+  }
+}
+
+TEST_F(EncoderServiceTest, CancelledWorkIsNotComputed) {
+  server_.engine().Pause();
+  std::thread first([&] { EncodeWithin(absl::Seconds(60), IdsRequest({{1}})); });
+  std::thread second([&] { EncodeWithin(absl::Seconds(60), IdsRequest({{1}})); });
+  server_.engine().AwaitPausedRun();
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::thread> calls;
+  std::atomic<int> cancelled{0};
+  for (int i = 0; i < 8; ++i) {
+    contexts.push_back(std::make_unique<grpc::ClientContext>());
+    calls.emplace_back([&, context = contexts.back().get()] {
+      v1::EncodeResponse response;
+      const auto status = stub_->Encode(context, IdsRequest({{2}, {3}}), &response);
+      if (status.error_code() == grpc::StatusCode::CANCELLED) ++cancelled;
+    });
+  }
+  absl::SleepFor(absl::Milliseconds(100));  // most calls reach the queue; none has to
+  for (auto& context : contexts) context->TryCancel();
+  for (auto& call : calls) call.join();
+  absl::SleepFor(absl::Milliseconds(100));  // the server hears of it
+  server_.engine().Resume();
+  first.join();
+  second.join();
+  EXPECT_EQ(cancelled, 8);
+  v1::EncodeResponse response;
+  ASSERT_TRUE(Encode(IdsRequest({{4}}), response).ok());
+  // The two that held the workers, what a worker may have begun before, and the last one.
+  EXPECT_LE(server_.engine().sequences_run(), 2 + 2 + 1);
+}
+
+TEST_F(EncoderServiceTest, DeadlineEndsTheCallAndExpiredWorkIsNotComputed) {
+  server_.engine().Pause();
+  std::vector<std::thread> holders;
+  for (int i = 0; i < 2; ++i) {
+    holders.emplace_back([&] { EncodeWithin(absl::Seconds(60), IdsRequest({{1}})); });
+  }
+  server_.engine().AwaitPausedRun();
+  EXPECT_EQ(EncodeWithin(absl::Milliseconds(50), IdsRequest({{2}, {3}, {4}})),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+  server_.engine().Resume();
+  for (auto& holder : holders) holder.join();
+  v1::EncodeResponse response;
+  ASSERT_TRUE(Encode(IdsRequest({{5}}), response).ok());
+  EXPECT_LE(server_.engine().sequences_run(), 2 + 3 + 1);
+}
+
+TEST_F(EncoderServiceTest, TokenizeGivesTokensWithOffsets) {
+  v1::TokenizeRequest request;
+  request.add_texts("a bb");
+  request.add_texts("ccc");
+  request.set_add_special_tokens(true);
+  v1::TokenizeResponse response;
+  grpc::ClientContext context;
+  ASSERT_TRUE(stub_->Tokenize(&context, request, &response).ok());
+  ASSERT_EQ(response.tokens_size(), 2);
+  ASSERT_EQ(response.tokens(0).tokens_size(), 4);
+  EXPECT_TRUE(response.tokens(0).tokens(0).special());
+  EXPECT_EQ(response.tokens(0).tokens(2).text(), "bb");
+  EXPECT_EQ(response.tokens(0).tokens(2).begin(), 2u);
+  EXPECT_EQ(response.tokens(0).tokens(2).end(), 4u);
+}
+
+TEST_F(EncoderServiceTest, TokenizeNamesTheBadText) {
+  v1::TokenizeRequest request;
+  request.add_texts("a");
+  request.add_texts("");
+  v1::TokenizeResponse response;
+  grpc::ClientContext context;
+  const grpc::Status status = stub_->Tokenize(&context, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("texts[1]"));
+}
+
+TEST_F(EncoderServiceTest, GetModelTellsShapesAndLimits) {
+  v1::Model model;
+  grpc::ClientContext context;
+  ASSERT_TRUE(stub_->GetModel(&context, {}, &model).ok());
+  EXPECT_EQ(model.name(), "fake");
+  EXPECT_EQ(model.hidden_size(), 4u);
+  EXPECT_EQ(model.max_length(), 16u);
+  EXPECT_EQ(model.max_text_length(), 8u);
+  EXPECT_EQ(model.default_pooling(), v1::POOLING_MEAN);
+  EXPECT_EQ(model.default_normalization(), v1::NORMALIZATION_NONE);
+  EXPECT_TRUE(model.has_tokenizer());
+  EXPECT_EQ(model.max_inputs_per_request(), 1024u);
+  EXPECT_FALSE(model.server_version().empty());
+  v1::GetModelRequest other;
+  other.set_model("other");
+  grpc::ClientContext second;
+  EXPECT_EQ(stub_->GetModel(&second, other, &model).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST(EncoderServiceLimitTest, FullQueueIsRefusedWithPushback) {
+  ServerOptions options = TestServer::DefaultOptions();
+  options.max_queue_tokens = 4;
+  options.threads = 1;
+  TestServer server(options);
+  auto stub = server.NewStub();
+  server.engine().Pause();
+  const auto encode = [&](grpc::ClientContext& context, const v1::EncodeRequest& request) {
+    v1::EncodeResponse response;
+    return stub->Encode(&context, request, &response);
+  };
+  std::thread running([&] {
+    grpc::ClientContext context;
+    encode(context, IdsRequest({{1}}));
+  });
+  server.engine().AwaitPausedRun();
+  // One of the two waits in the queue, the other meets it full.
+  std::atomic<int> refused{0};
+  std::vector<std::thread> calls;
+  for (int i = 0; i < 2; ++i) {
+    calls.emplace_back([&] {
+      grpc::ClientContext context;
+      const grpc::Status status = encode(context, IdsRequest({{1, 2, 3}}));
+      if (status.ok()) return;
+      EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+      EXPECT_EQ(context.GetServerTrailingMetadata().count("grpc-retry-pushback-ms"), 1u);
+      ++refused;
+      server.engine().Resume();
+    });
+  }
+  for (auto& call : calls) call.join();
+  running.join();
+  EXPECT_EQ(refused, 1);
+}
+
+}  // namespace
+}  // namespace contexture

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <fcntl.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "contexture/v1/encoder.grpc.pb.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "gtest/gtest.h"
+#include "server/server.h"
+#include "tests/server/fakes.h"
+#include "tests/support/status_matchers.h"
+
+namespace contexture::test_support {
+
+// The whole server over a fake engine and tokenizer, on a free port of the loopback.
+class TestServer {
+ public:
+  static ServerOptions DefaultOptions() {
+    ServerOptions options;
+    options.model = "fake";
+    options.listen = "127.0.0.1:0";
+    options.metrics_listen = "";
+    options.threads = 2;
+    return options;
+  }
+
+  explicit TestServer(const ServerOptions& options = DefaultOptions(), bool load = true) {
+    auto bound = Server::Bind(options, {logger_, lifecycle_});
+    EXPECT_THAT(bound, IsOk());
+    server_ = *std::move(bound);
+    if (load) Load();
+  }
+
+  void Load() {
+    EXPECT_THAT(server_->Load([this](const ServerOptions&) -> absl::StatusOr<LoadedModel> {
+      auto engine = std::make_unique<FakeEngine>();
+      engine_ = engine.get();
+      return LoadedModel{std::move(engine), std::make_unique<FakeTokenizer>()};
+    }),
+                IsOk());
+  }
+
+  Server& server() { return *server_; }
+  FakeEngine& engine() { return *engine_; }
+  Lifecycle& lifecycle() { return lifecycle_; }
+  std::unique_ptr<v1::EncoderService::Stub> NewStub() {
+    return v1::EncoderService::NewStub(server_->InProcessChannel());
+  }
+  std::unique_ptr<grpc::health::v1::Health::Stub> NewHealthStub() {
+    return grpc::health::v1::Health::NewStub(server_->InProcessChannel());
+  }
+  std::string address() const { return "127.0.0.1:" + std::to_string(server_->port()); }
+
+ private:
+  Logger logger_{LogFormat::kText, ::open("/dev/null", O_WRONLY | O_CLOEXEC)};
+  Lifecycle lifecycle_;
+  FakeEngine* engine_ = nullptr;  // owned by the server
+  std::unique_ptr<Server> server_;
+};
+
+inline v1::EncodeRequest IdsRequest(const std::vector<std::vector<uint32_t>>& inputs) {
+  v1::EncodeRequest request;
+  for (const auto& ids : inputs) {
+    auto& input = *request.add_inputs()->mutable_token_ids();
+    input.mutable_ids()->Assign(ids.begin(), ids.end());
+  }
+  return request;
+}
+
+inline v1::EncodeRequest TextRequest(const std::vector<std::string>& texts) {
+  v1::EncodeRequest request;
+  for (const auto& text : texts) request.add_inputs()->set_text(text);
+  return request;
+}
+
+}  // namespace contexture::test_support
