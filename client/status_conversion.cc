@@ -1,6 +1,7 @@
 #include "client/status_conversion.h"
 
 #include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "google/rpc/error_details.pb.h"
@@ -31,7 +32,8 @@ absl::Status WithDetails(absl::StatusCode code, const std::string& message,
   std::string full = message;
   for (const auto& detail : rich.details()) {
     const std::string text = Describe(detail);
-    if (!text.empty()) absl::StrAppend(&full, " (", text, ")");
+    // A server may say it in its message already.
+    if (!text.empty() && !absl::StrContains(full, text)) absl::StrAppend(&full, " (", text, ")");
   }
   absl::Status status(code, full);
   for (const auto& detail : rich.details()) {

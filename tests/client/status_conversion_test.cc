@@ -48,6 +48,17 @@ TEST(StatusConversionTest, WrongFieldsAreInTheMessage) {
   EXPECT_EQ(ToStatus(rich).message(), "bad request (inputs[0]: empty; inputs[2]: too long)");
 }
 
+TEST(StatusConversionTest, WhatTheMessageSaysAlreadyIsNotRepeated) {
+  google::rpc::BadRequest bad_request;
+  bad_request.add_field_violations()->set_field("inputs[0].text");
+  bad_request.mutable_field_violations(0)->set_description("the text is empty");
+  google::rpc::Status rich;
+  rich.set_code(3);
+  rich.set_message("inputs[0].text: the text is empty");
+  rich.add_details()->PackFrom(bad_request);
+  EXPECT_EQ(ToStatus(rich).message(), "inputs[0].text: the text is empty");
+}
+
 TEST(StatusConversionTest, DetailsThatDoNotParseLeaveTheStatus) {
   const absl::Status status =
       ToStatus(grpc::Status(grpc::StatusCode::INTERNAL, "broken", "\xff\xff not a message"));
