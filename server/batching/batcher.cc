@@ -89,19 +89,16 @@ class ThreadedBatcher final : public Batcher {
 };
 
 ThreadedBatcher::~ThreadedBatcher() {
-  {
-    absl::MutexLock lock(&mutex_);
-    stopping_ = true;
-  }
-  for (std::thread& worker : workers_) worker.join();
   Departures rest;
   {
     absl::MutexLock lock(&mutex_);
+    stopping_ = true;
     queue_.Remove(std::vector<Verdict>(queue_.size(), Verdict::kTake), rest);
     PublishQueue();
   }
   AnswerAll(rest.taken, absl::UnavailableError("the server stopped before this was computed"),
             context_.clock.Now());
+  for (std::thread& worker : workers_) worker.join();
 }
 
 absl::Status ThreadedBatcher::Schedule(std::vector<Task>& tasks) {
