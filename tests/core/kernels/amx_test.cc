@@ -187,8 +187,8 @@ TEST_P(AmxTest, NormEqualsReferenceAsFloatsAndActivations) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, AmxTest, testing::Values(Format::kBf16, Format::kSplit),
-                         [](const auto& info) {
-                           return info.param == Format::kBf16 ? "Bf16" : "Split";
+                         [](const auto& param) {
+                           return param.param == Format::kBf16 ? "Bf16" : "Split";
                          });
 
 class AmxAttentionTest : public AmxTest {};

@@ -86,7 +86,7 @@ TEST_P(AttentionTest, ARowDoesNotDependOnHowManyQueriesStandBesideIt) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Isas, AttentionTest, testing::ValuesIn(TestableIsas()),
-                         [](const auto& info) { return std::string(Name(info.param)); });
+                         [](const auto& param) { return std::string(Name(param.param)); });
 
 }  // namespace
 }  // namespace contexture::kernels

@@ -116,9 +116,9 @@ TEST_P(LinearTest, RunningCreatesNoKernel) {
 
 INSTANTIATE_TEST_SUITE_P(Backends, LinearTest,
                          testing::Values(LinearBackend::kMicrokernel, LinearBackend::kMatmul),
-                         [](const auto& info) {
-                           return info.param == LinearBackend::kMicrokernel ? "Microkernel"
-                                                                            : "Matmul";
+                         [](const auto& param) {
+                           return param.param == LinearBackend::kMicrokernel ? "Microkernel"
+                                                                             : "Matmul";
                          });
 
 }  // namespace

@@ -120,7 +120,7 @@ TEST_P(VectorKernelsTest, SumOfSquaresIsNotFiniteWhenAnElementIsNot) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Isas, VectorKernelsTest, testing::ValuesIn(TestableIsas()),
-                         [](const auto& info) { return std::string(Name(info.param)); });
+                         [](const auto& param) { return std::string(Name(param.param)); });
 
 }  // namespace
 }  // namespace contexture::kernels
