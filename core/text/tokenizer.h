@@ -37,15 +37,17 @@ struct EncodeOptions {
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
-  // INVALID_ARGUMENT: text is not UTF-8, is empty, or is over max_length with Truncation::kError
-  // (both lengths are named). Special tokens are added and survive truncation.
+  // INVALID_ARGUMENT: text is not UTF-8, is empty, gives no token, or is over max_length with
+  // Truncation::kError (both lengths are named); or max_length does not hold the special tokens.
+  // INTERNAL: the tokenizer library fails on the text. Special tokens are added and survive
+  // truncation. Time and memory grow with the text, not with max_length.
   virtual absl::StatusOr<Encoding> Encode(absl::string_view text,
                                           const EncodeOptions& options) const = 0;
   // A pair, with the type ids of the template. Longest-first truncation. FAILED_PRECONDITION: the
   // tokenizer has no pair template.
   virtual absl::StatusOr<Encoding> EncodePair(absl::string_view first, absl::string_view second,
                                               const EncodeOptions& options) const = 0;
-  // Every token, without a limit; none at all when the tokenizer drops the whole text. Codes as Encode.
+  // Every token, without a limit; none when the tokenizer drops the whole text. Codes as Encode's.
   virtual absl::StatusOr<std::vector<Token>> Tokenize(absl::string_view text,
                                                       bool add_special_tokens) const = 0;
   // One more than the largest id, added tokens included.

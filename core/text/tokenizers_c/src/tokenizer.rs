@@ -99,7 +99,14 @@ impl Tokenizer {
         let second = second.map(|id| text(id, 1));
         let encoding =
             self.inner.post_process(text(first, 0), second, true).map_err(invalid_file)?;
-        Ok(encoding.get_ids().to_vec())
+        let (ids, spellings) = (encoding.get_ids(), encoding.get_tokens().len());
+        if ids.len() != spellings {
+            return Err(invalid_file(format!(
+                "the post_processor adds {} ids, but {spellings} tokens",
+                ids.len()
+            )));
+        }
+        Ok(ids.to_vec())
     }
 
     fn check_special_ids(&self, ids: &[u32], texts: &[u32]) -> Result<(), Failure> {
