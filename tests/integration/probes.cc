@@ -42,6 +42,8 @@ HealthAnswer CheckHealth(const std::shared_ptr<grpc::Channel>& channel) {
   using grpc::health::v1::HealthCheckResponse;
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
+  // Without it a call fails while the connection is being made, and nothing drives that on.
+  context.set_wait_for_ready(true);
   HealthCheckResponse response;
   const grpc::Status status =
       grpc::health::v1::Health::NewStub(channel)->Check(&context, {}, &response);

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "tests/integration/encode_call.h"
 #include "tests/integration/probes.h"
@@ -120,21 +121,25 @@ TEST(ServerProcessTest, MessageOverTheLimitIsRefusedAndOthersGoOn) {
   ExpectStopsCleanly(*server);
 }
 
-// Runs the server with arguments that it must refuse, and returns what it wrote.
-std::string RefusedStart(const std::vector<std::string>& arguments) {
-  ServerProcess server(arguments);
+// Runs the server with a model that it must refuse, and returns the only error that it wrote: its
+// last line, after those that say what it was doing.
+std::string RefusedModel(const std::string& directory) {
+  ServerProcess server(
+      {"--model=" + directory, "--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0"});
   EXPECT_EQ(server.WaitForExit(kExitTimeout), 2);
-  std::string output = server.standard_error();
-  EXPECT_EQ(std::count(output.begin(), output.end(), '\n'), 1) << output;
-  return output;
+  const std::string output = server.standard_error();
+  const std::vector<std::string> lines = absl::StrSplit(output, '\n', absl::SkipEmpty());
+  const auto is_error = [](const std::string& line) { return absl::StrContains(line, " error "); };
+  EXPECT_EQ(std::count_if(lines.begin(), lines.end(), is_error), 1) << output;
+  if (lines.empty()) return "";
+  EXPECT_TRUE(is_error(lines.back())) << output;
+  return lines.back();
 }
 
 TEST(ServerProcessTest, MissingModelDirectoryIsNamedInOneLine) {
   const TemporaryDirectory scratch;
   const std::string missing = scratch.File("no-such-model");
-  EXPECT_THAT(
-      RefusedStart({"--model=" + missing, "--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0"}),
-      HasSubstr(missing));
+  EXPECT_THAT(RefusedModel(missing), HasSubstr(missing));
 }
 
 TEST(ServerProcessTest, UnknownConfigValueIsNamedInOneLine) {
@@ -142,8 +147,7 @@ TEST(ServerProcessTest, UnknownConfigValueIsNamedInOneLine) {
   TinyBertOptions options;
   options.hidden_act = "swishish";
   ASSERT_THAT(WriteTinyBert(model.path(), options), IsOk());
-  const std::string output = RefusedStart(
-      {"--model=" + model.path(), "--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0"});
+  const std::string output = RefusedModel(model.path());
   EXPECT_THAT(output, HasSubstr("hidden_act"));
   EXPECT_THAT(output, HasSubstr("swishish"));
 }
