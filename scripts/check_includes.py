@@ -23,6 +23,7 @@ ALLOWED = {
     "server": ["core", "proto"],
     "server/batching": ["core", "server/metrics"],
     "client": ["proto"],
+    "client/cli": ["proto", "client", "core/base", "core/engine"],  # bench offline drives the core
     "tests": ["core", "server", "client", "proto"],
 }
 

@@ -50,6 +50,7 @@ class Command {
   virtual ExitCode Run(const Session& session) = 0;
 };
 
+std::unique_ptr<Command> NewBenchCommand();
 std::unique_ptr<Command> NewEncodeCommand();
 std::unique_ptr<Command> NewTokenizeCommand();
 std::unique_ptr<Command> NewModelCommand();

@@ -14,6 +14,15 @@ EncoderEngine::OwnWorkspace::OwnWorkspace(std::unique_ptr<nn::Workspace> nn_work
   offsets.reserve(nn->max_tokens + 1);
 }
 
+std::vector<std::pair<std::string, double>> EncoderEngine::OwnWorkspace::ProfileSeconds() const {
+  std::vector<std::pair<std::string, double>> parts;
+  if (nn->profile == nullptr) return parts;
+  for (size_t i = 0; i < nn::kPartNames.size(); ++i) {
+    parts.emplace_back(nn::kPartNames[i], static_cast<double>(profile.nanoseconds[i]) * 1e-9);
+  }
+  return parts;
+}
+
 EncoderEngine::EncoderEngine(EngineInfo info, std::unique_ptr<nn::Encoder> encoder, Isa isa)
     : info_(std::move(info)),
       encoder_(std::move(encoder)),

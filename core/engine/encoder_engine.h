@@ -26,7 +26,10 @@ class EncoderEngine : public Engine {
  private:
   struct OwnWorkspace : Workspace {
     explicit OwnWorkspace(std::unique_ptr<nn::Workspace> nn_workspace);
+    void EnableProfile() override { nn->profile = &profile; }
+    std::vector<std::pair<std::string, double>> ProfileSeconds() const override;
     std::unique_ptr<nn::Workspace> nn;
+    nn::Profile profile;
     std::vector<uint32_t> offsets;  // of the group, from 0
   };
 

@@ -2,6 +2,8 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -37,6 +39,10 @@ struct EngineOptions {
 class Workspace {
  public:
   virtual ~Workspace() = default;
+  // Starts adding up the time of each part of the computation (for benchmarks; costs a little).
+  virtual void EnableProfile() {}
+  // Part and seconds since EnableProfile; empty without it.
+  virtual std::vector<std::pair<std::string, double>> ProfileSeconds() const { return {}; }
 };
 
 // How far a precision's results are from f32's on the built-in probes, see accuracy.h.

@@ -63,12 +63,18 @@ std::unique_ptr<Workspace> AmxEncoder::NewWorkspace(int max_tokens) const {
 
 void AmxEncoder::Run(const PackedBatch& batch, Workspace& workspace) const {
   auto& own = static_cast<AmxWorkspace&>(workspace);
-  embedding_.Run(batch, own.hidden.data());
+  Embed(batch, own);
   kernels_.acquire_tiles();
-  kernels_.convert(format_, own.hidden.data(), batch.num_tokens(), config_.hidden_size,
-                   config_.hidden_size, own.input.data(), own.hidden_stride, config_.hidden_size);
   for (const auto& layer : layers_) layer->Run(batch, own);
   kernels_.release_tiles();
+}
+
+void AmxEncoder::Embed(const PackedBatch& batch, AmxWorkspace& workspace) const {
+  const PartTimer timer(workspace.profile, Part::kEmbedding);
+  const int size = config_.hidden_size;
+  embedding_.Run(batch, workspace.hidden.data());
+  kernels_.convert(format_, workspace.hidden.data(), batch.num_tokens(), size, size,
+                   workspace.input.data(), workspace.hidden_stride, size);
 }
 
 size_t AmxEncoder::weight_bytes() const {

@@ -25,6 +25,7 @@ class AmxEncoder : public Encoder {
  private:
   AmxEncoder(const EncoderConfig& config, const EncoderWeights& weights,
              kernels::amx::Format format);
+  void Embed(const PackedBatch& batch, AmxWorkspace& workspace) const;
 
   const EncoderConfig config_;
   const kernels::amx::Format format_;

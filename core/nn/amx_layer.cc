@@ -2,18 +2,12 @@
 
 #include <algorithm>
 
-#include "core/nn/activation_epilogue.h"
+#include "core/nn/kernel_types.h"
 
 namespace contexture::nn {
 
 namespace amx = kernels::amx;
 using amx::Format;
-
-namespace {
-
-kernels::LinearPart Part(const LinearWeights& weights) { return {weights.weight, weights.bias}; }
-
-}  // namespace
 
 AmxLayer::AmxLayer(const EncoderConfig& config, const LayerWeights& weights, Format format)
     : config_(config),
@@ -22,10 +16,10 @@ AmxLayer::AmxLayer(const EncoderConfig& config, const LayerWeights& weights, For
       float_kernels_(kernels::GetVectorKernels(Isa::kAmx)),
       attention_norm_(weights.attention_norm),
       output_norm_(weights.output_norm),
-      query_key_value_(format, {Part(weights.query), Part(weights.key), Part(weights.value)}),
-      attention_output_(format, {Part(weights.attention_output)}),
-      up_(format, {Part(weights.up)}),
-      down_(format, {Part(weights.down)}) {}
+      query_key_value_(format, {ToPart(weights.query), ToPart(weights.key), ToPart(weights.value)}),
+      attention_output_(format, {ToPart(weights.attention_output)}),
+      up_(format, {ToPart(weights.up)}),
+      down_(format, {ToPart(weights.down)}) {}
 
 size_t AmxLayer::weight_bytes() const {
   return query_key_value_.weight_bytes() + attention_output_.weight_bytes() + up_.weight_bytes() +
@@ -35,6 +29,15 @@ size_t AmxLayer::weight_bytes() const {
 void AmxLayer::Run(const PackedBatch& batch, AmxWorkspace& workspace) const {
   const int tokens = batch.num_tokens();
   ProjectQueryKeyValue(tokens, workspace);
+  AttendAll(batch, workspace);
+  ProjectContext(tokens, workspace);
+  AddNorm(attention_output_, attention_norm_, tokens, workspace);
+  FeedForward(tokens, workspace);
+  AddNorm(down_, output_norm_, tokens, workspace);
+}
+
+void AmxLayer::AttendAll(const PackedBatch& batch, AmxWorkspace& workspace) const {
+  const PartTimer timer(workspace.profile, Part::kAttention);
   for (int i = 0; i < batch.num_sequences(); ++i) {
     const int first = static_cast<int>(batch.offsets[i]);
     if (format_ == Format::kBf16) {
@@ -43,6 +46,10 @@ void AmxLayer::Run(const PackedBatch& batch, AmxWorkspace& workspace) const {
       AttendSplit(first, batch.length(i), workspace);
     }
   }
+}
+
+void AmxLayer::ProjectContext(int tokens, AmxWorkspace& workspace) const {
+  const PartTimer timer(workspace.profile, Part::kAttentionOutput);
   amx::GemmArgs gemm = attention_output_.Columns(0, config_.hidden_size);
   gemm.input = workspace.context.data();
   gemm.input_stride = workspace.attention_stride;
@@ -50,12 +57,10 @@ void AmxLayer::Run(const PackedBatch& batch, AmxWorkspace& workspace) const {
   gemm.rows = tokens;
   kernels_.gemm_float(format_, gemm,
                       {workspace.projected.data(), config_.hidden_size, nullptr, false});
-  AddNorm(attention_output_, attention_norm_, tokens, workspace);
-  FeedForward(tokens, workspace);
-  AddNorm(down_, output_norm_, tokens, workspace);
 }
 
 void AmxLayer::ProjectQueryKeyValue(int tokens, AmxWorkspace& workspace) const {
+  const PartTimer timer(workspace.profile, Part::kQueryKeyValue);
   amx::GemmArgs gemm = query_key_value_.Columns(0, 3 * attention_size());
   gemm.input = workspace.input.data();
   gemm.input_stride = workspace.hidden_stride;
@@ -119,30 +124,40 @@ void AmxLayer::AttendSplit(int first, int length, AmxWorkspace& workspace) const
 // The intermediate activations are made and used up in chunks of columns, so that they stay in the
 // cache; the output's sums run over the chunks in order.
 void AmxLayer::FeedForward(int tokens, AmxWorkspace& workspace) const {
-  const int intermediate = config_.feed_forward.intermediate_size;
-  for (int first = 0; first < intermediate; first += kAmxChunk) {
-    const int columns = std::min(kAmxChunk, intermediate - first);
-    amx::GemmArgs up = up_.Columns(first, columns);
-    up.input = workspace.input.data();
-    up.input_stride = workspace.hidden_stride;
-    up.low_offset = config_.hidden_size;
-    up.rows = tokens;
-    kernels_.gemm_activation(
-        format_, up,
-        {workspace.intermediate.data(), workspace.chunk_stride, columns, up_.bias() + first,
-         ActivationEpilogue(config_.feed_forward.activation)});
-    amx::GemmArgs down = down_.Depth(first, columns);
-    down.input = workspace.intermediate.data();
-    down.input_stride = workspace.chunk_stride;
-    down.low_offset = columns;
-    down.rows = tokens;
-    kernels_.gemm_float(format_, down,
-                        {workspace.projected.data(), config_.hidden_size, nullptr, first != 0});
+  for (int first = 0; first < config_.feed_forward.intermediate_size; first += kAmxChunk) {
+    const int columns = std::min(kAmxChunk, config_.feed_forward.intermediate_size - first);
+    FeedForwardUp(tokens, first, columns, workspace);
+    FeedForwardDown(tokens, first, columns, workspace);
   }
+}
+
+void AmxLayer::FeedForwardUp(int tokens, int first, int columns, AmxWorkspace& workspace) const {
+  const PartTimer timer(workspace.profile, Part::kFeedForwardUp);
+  amx::GemmArgs up = up_.Columns(first, columns);
+  up.input = workspace.input.data();
+  up.input_stride = workspace.hidden_stride;
+  up.low_offset = config_.hidden_size;
+  up.rows = tokens;
+  kernels_.gemm_activation(
+      format_, up,
+      {workspace.intermediate.data(), workspace.chunk_stride, columns, up_.bias() + first,
+       ActivationEpilogue(config_.feed_forward.activation)});
+}
+
+void AmxLayer::FeedForwardDown(int tokens, int first, int columns, AmxWorkspace& workspace) const {
+  const PartTimer timer(workspace.profile, Part::kFeedForwardDown);
+  amx::GemmArgs down = down_.Depth(first, columns);
+  down.input = workspace.intermediate.data();
+  down.input_stride = workspace.chunk_stride;
+  down.low_offset = columns;
+  down.rows = tokens;
+  kernels_.gemm_float(format_, down,
+                      {workspace.projected.data(), config_.hidden_size, nullptr, first != 0});
 }
 
 void AmxLayer::AddNorm(const amx::AmxLinear& linear, const Norm& norm, int tokens,
                        AmxWorkspace& workspace) const {
+  const PartTimer timer(workspace.profile, Part::kNorm);
   float* hidden = workspace.hidden.data();
   kernels_.norm(format_,
                 {{workspace.projected.data(), linear.bias(), hidden, norm.gamma.data(),

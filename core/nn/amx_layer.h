@@ -40,9 +40,13 @@ class AmxLayer {
 
  private:
   void ProjectQueryKeyValue(int tokens, AmxWorkspace& workspace) const;
+  void AttendAll(const PackedBatch& batch, AmxWorkspace& workspace) const;
   void AttendSequence(int first, int length, AmxWorkspace& workspace) const;
   void AttendSplit(int first, int length, AmxWorkspace& workspace) const;
+  void ProjectContext(int tokens, AmxWorkspace& workspace) const;
   void FeedForward(int tokens, AmxWorkspace& workspace) const;
+  void FeedForwardUp(int tokens, int first, int columns, AmxWorkspace& workspace) const;
+  void FeedForwardDown(int tokens, int first, int columns, AmxWorkspace& workspace) const;
   void AddNorm(const kernels::amx::AmxLinear& linear, const Norm& norm, int tokens,
                AmxWorkspace& workspace) const;
   int attention_size() const { return config_.attention.num_heads * config_.attention.head_size; }

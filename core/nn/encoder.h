@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "core/base/aligned_buffer.h"
+#include "core/nn/profile.h"
 #include "core/tensor/packed_batch.h"
 
 namespace contexture::nn {
@@ -14,6 +15,7 @@ struct Workspace {
   virtual size_t bytes() const { return hidden.bytes() + pooled.bytes(); }
 
   int max_tokens = 0;
+  Profile* profile = nullptr;   // where to add up the time of the parts, or null
   AlignedBuffer<float> hidden;  // [tokens, hidden]: the residual stream, at the end the result
   AlignedBuffer<float> pooled;  // [hidden]
 };

@@ -30,7 +30,10 @@ std::unique_ptr<Workspace> FloatEncoder::NewWorkspace(int max_tokens) const {
 
 void FloatEncoder::Run(const PackedBatch& batch, Workspace& workspace) const {
   auto& own = static_cast<FloatWorkspace&>(workspace);
-  embedding_.Run(batch, own.hidden.data());
+  {
+    const PartTimer timer(own.profile, Part::kEmbedding);
+    embedding_.Run(batch, own.hidden.data());
+  }
   for (const auto& layer : layers_) layer->Run(batch, own);
   if (!config_.final_norm) return;
   float* hidden = workspace.hidden.data();

@@ -4,15 +4,9 @@
 #include <utility>
 
 #include "core/base/status_macros.h"
-#include "core/nn/activation_epilogue.h"
+#include "core/nn/kernel_types.h"
 
 namespace contexture::nn {
-namespace {
-
-kernels::LinearPart Part(const LinearWeights& weights) { return {weights.weight, weights.bias}; }
-
-}  // namespace
-
 FloatLayer::FloatLayer(const EncoderConfig& config, const LayerWeights& weights, Isa isa)
     : config_(config),
       kernels_(kernels::GetVectorKernels(isa)),
@@ -39,13 +33,14 @@ absl::Status FloatLayer::Init(const LayerWeights& weights, kernels::LinearBacken
   };
   CTX_ASSIGN_OR_RETURN(query_key_value_,
                        make(hidden, 3 * attention, kernels::Epilogue::kBias,
-                            {Part(weights.query), Part(weights.key), Part(weights.value)}));
+                            {ToPart(weights.query), ToPart(weights.key), ToPart(weights.value)}));
   // The biases of these two are added together with the residual.
   CTX_ASSIGN_OR_RETURN(attention_output_, make(attention, hidden, kernels::Epilogue::kNone,
-                                               {Part(weights.attention_output)}));
+                                               {ToPart(weights.attention_output)}));
   CTX_ASSIGN_OR_RETURN(up_, make(hidden, inner, ActivationEpilogue(config_.feed_forward.activation),
-                                 {Part(weights.up)}));
-  CTX_ASSIGN_OR_RETURN(down_, make(inner, hidden, kernels::Epilogue::kNone, {Part(weights.down)}));
+                                 {ToPart(weights.up)}));
+  CTX_ASSIGN_OR_RETURN(down_,
+                       make(inner, hidden, kernels::Epilogue::kNone, {ToPart(weights.down)}));
   return absl::OkStatus();
 }
 
@@ -69,7 +64,11 @@ void FloatLayer::Attention(const PackedBatch& batch, FloatWorkspace& workspace) 
                    config_.hidden_size, config_.norm_epsilon});
     input = workspace.projected.data();
   }
-  query_key_value_->Run(input, batch.num_tokens(), workspace.query_key_value.data());
+  {
+    const PartTimer timer(workspace.profile, Part::kQueryKeyValue);
+    query_key_value_->Run(input, batch.num_tokens(), workspace.query_key_value.data());
+  }
+  const PartTimer timer(workspace.profile, Part::kAttention);
   for (int sequence = 0; sequence < batch.num_sequences(); ++sequence) {
     AttendSequence(batch.offsets[sequence], batch.length(sequence), workspace);
   }
@@ -101,9 +100,16 @@ void FloatLayer::FinishRows(int first, int rows, FloatWorkspace& workspace) cons
   float* hidden = workspace.hidden.data() + static_cast<size_t>(first) * config_.hidden_size;
   float* projected = workspace.projected.data() + static_cast<size_t>(first) * config_.hidden_size;
   const float* context = workspace.context.data() + static_cast<size_t>(first) * attention_size();
-  attention_output_->Run(context, rows, projected);
-  AddResidual(*attention_output_, attention_norm_, projected, hidden, rows);
+  {
+    const PartTimer timer(workspace.profile, Part::kAttentionOutput);
+    attention_output_->Run(context, rows, projected);
+  }
+  {
+    const PartTimer timer(workspace.profile, Part::kNorm);
+    AddResidual(*attention_output_, attention_norm_, projected, hidden, rows);
+  }
   FeedForward(hidden, projected, rows, workspace);
+  const PartTimer timer(workspace.profile, Part::kNorm);
   AddResidual(*down_, output_norm_, projected, hidden, rows);
 }
 
@@ -115,7 +121,11 @@ void FloatLayer::FeedForward(float* hidden, float* projected, int rows,
                    projected, rows, config_.hidden_size, config_.norm_epsilon});
     input = projected;
   }
-  up_->Run(input, rows, workspace.intermediate.data());
+  {
+    const PartTimer timer(workspace.profile, Part::kFeedForwardUp);
+    up_->Run(input, rows, workspace.intermediate.data());
+  }
+  const PartTimer timer(workspace.profile, Part::kFeedForwardDown);
   down_->Run(workspace.intermediate.data(), rows, projected);
 }
 

@@ -1,9 +1,15 @@
 #pragma once
 
-#include "core/kernels/vector_kernels.h"
+#include "core/kernels/linear.h"
 #include "core/model/encoder_config.h"
+#include "core/model/encoder_weights.h"
 
 namespace contexture::nn {
+
+// A model's linear layer as a part of a kernel's stacked weights.
+inline kernels::LinearPart ToPart(const LinearWeights& weights) {
+  return {weights.weight, weights.bias};
+}
 
 inline kernels::Epilogue ActivationEpilogue(Activation activation) {
   switch (activation) {

@@ -1,0 +1,181 @@
+#include "client/cli/offline_bench.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/cpu_info.h"
+#include "core/base/status_macros.h"
+#include "core/engine/flops.h"
+
+namespace contexture::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A batch with its outputs, laid out before anything is measured.
+struct Batch {
+  std::vector<uint32_t> ids;
+  std::vector<uint32_t> offsets = {0};
+  double flops = 0;
+};
+
+std::vector<Batch> MakeBatches(const Sequences& sequences, const OfflineBenchOptions& options,
+                               const EncoderConfig& config) {
+  std::vector<Batch> batches;
+  for (const auto& ids : sequences) {
+    const bool full =
+        batches.empty() ||
+        (options.batch_sequences > 0
+             ? static_cast<int>(batches.back().offsets.size()) > options.batch_sequences
+             : batches.back().ids.size() + ids.size() > static_cast<size_t>(options.batch_tokens));
+    if (full) batches.emplace_back();
+    Batch& batch = batches.back();
+    batch.ids.insert(batch.ids.end(), ids.begin(), ids.end());
+    batch.offsets.push_back(batch.ids.size());
+    batch.flops += EncodeFlops(config, static_cast<int>(ids.size()));
+  }
+  return batches;
+}
+
+// What one thread computes with and counts.
+class Worker {
+ public:
+  Worker(const Engine& engine, bool profile) : engine_(engine), workspace_(engine.NewWorkspace()) {
+    if (profile) workspace_->EnableProfile();
+  }
+
+  absl::Status Run(const Batch& batch) {
+    const OutputSpec spec = {.normalize = true, .dimensions = engine_.info().config.hidden_size};
+    const size_t count = batch.offsets.size() - 1, bytes = OutputBytes(spec, 1);
+    output_.resize(count * bytes);
+    slots_.clear();
+    slot_offsets_.assign(1, 0);
+    for (size_t i = 0; i < count; ++i) {
+      slots_.push_back({spec, output_.data() + i * bytes});
+      slot_offsets_.push_back(i + 1);
+    }
+    non_finite_.resize(count);
+    return engine_.Run({batch.ids, {}, batch.offsets},
+                       {slots_, slot_offsets_, absl::MakeSpan(non_finite_)}, *workspace_);
+  }
+
+  // Takes batches from the common counter until `end`.
+  void RunUntil(Clock::time_point end, const std::vector<Batch>& batches,
+                std::atomic<size_t>& next) {
+    for (auto start = Clock::now(); start < end && status.ok();) {
+      const Batch& batch = batches[next.fetch_add(1) % batches.size()];
+      status = Run(batch);
+      const auto done = Clock::now();
+      batch_seconds.push_back(std::chrono::duration<double>(done - start).count());
+      tokens += batch.ids.size();
+      sequences += batch.offsets.size() - 1;
+      flops += batch.flops;
+      start = done;
+    }
+  }
+
+  const Workspace& workspace() const { return *workspace_; }
+  absl::Status status;
+  std::vector<double> batch_seconds;
+  double tokens = 0, sequences = 0, flops = 0;
+
+ private:
+  const Engine& engine_;
+  std::unique_ptr<Workspace> workspace_;
+  std::string output_;
+  std::vector<OutputSlot> slots_;
+  std::vector<uint32_t> slot_offsets_;
+  std::vector<uint8_t> non_finite_;
+};
+
+double Percentile(std::vector<double> values, double share) {
+  if (values.empty()) return 0;
+  const size_t at = std::min(values.size() - 1, static_cast<size_t>(share * values.size()));
+  std::nth_element(values.begin(), values.begin() + at, values.end());
+  return values[at];
+}
+
+using Workers = std::vector<std::unique_ptr<Worker>>;
+
+// Runs all workers for `seconds`; returns the time it really took.
+double RunWorkers(Workers& workers, const std::vector<Batch>& batches, double seconds) {
+  std::atomic<size_t> next{0};
+  const auto begin = Clock::now();
+  const auto end =
+      begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  std::vector<std::thread> threads;
+  for (auto& worker : workers) {
+    threads.emplace_back([&] { worker->RunUntil(end, batches, next); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+Workers MakeWorkers(const Engine& engine, int threads, bool profile) {
+  Workers workers;
+  for (int i = 0; i < threads; ++i) workers.push_back(std::make_unique<Worker>(engine, profile));
+  return workers;
+}
+
+std::vector<std::pair<std::string, double>> ProfileShares(const Workers& workers) {
+  std::vector<std::pair<std::string, double>> sums = workers[0]->workspace().ProfileSeconds();
+  for (size_t w = 1; w < workers.size(); ++w) {
+    const auto more = workers[w]->workspace().ProfileSeconds();
+    for (size_t i = 0; i < sums.size(); ++i) sums[i].second += more[i].second;
+  }
+  double total = 0;
+  for (const auto& part : sums) total += part.second;
+  for (auto& part : sums) part.second /= total > 0 ? total : 1;
+  return sums;
+}
+
+absl::Status Summarise(const Workers& workers, double seconds, OfflineBenchResult& result) {
+  std::vector<double> batch_seconds;
+  double flops = 0;
+  for (const auto& worker : workers) {
+    CTX_RETURN_IF_ERROR(worker->status);
+    batch_seconds.insert(batch_seconds.end(), worker->batch_seconds.begin(),
+                         worker->batch_seconds.end());
+    result.tokens_per_second += worker->tokens / seconds;
+    result.sequences_per_second += worker->sequences / seconds;
+    flops += worker->flops;
+  }
+  result.batch_p50_seconds = Percentile(batch_seconds, 0.5);
+  result.batch_p99_seconds = Percentile(batch_seconds, 0.99);
+  CTX_ASSIGN_OR_RETURN(const Precision precision, ParsePrecision(result.precision));
+  CTX_ASSIGN_OR_RETURN(const double limit, MeasureGemmLimit(precision, 0.3));
+  result.gemm_limit_share = flops / seconds / (limit * result.threads);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<OfflineBenchResult> RunOfflineBench(const OfflineBenchOptions& options) {
+  CTX_ASSIGN_OR_RETURN(const Sequences sequences, ReadSequences(options.sequences));
+  CTX_ASSIGN_OR_RETURN(ModelDirectory directory, LoadModelDirectory(options.model));
+  EngineOptions engine_options;
+  engine_options.precision = options.precision;
+  CTX_ASSIGN_OR_RETURN(const auto engine, LoadEngine(std::move(directory), engine_options));
+  const std::vector<Batch> batches = MakeBatches(sequences, options, engine->info().config);
+
+  Workers warm_up = MakeWorkers(*engine, options.threads, false);
+  RunWorkers(warm_up, batches, options.seconds / 5);
+  Workers workers = MakeWorkers(*engine, options.threads, options.profile);
+  const double seconds = RunWorkers(workers, batches, options.seconds);
+
+  OfflineBenchResult result;
+  result.precision = engine->info().precision;
+  result.isa = engine->info().isa;
+  result.cpu = DetectCpuGrant().model_name;
+  result.threads = options.threads;
+  result.min_cosine = engine->info().accuracy.min_cosine;
+  CTX_RETURN_IF_ERROR(Summarise(workers, seconds, result));
+  if (options.profile) result.profile = ProfileShares(workers);
+  return result;
+}
+
+}  // namespace contexture::cli
