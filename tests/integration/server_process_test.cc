@@ -110,13 +110,13 @@ TEST(ServerProcessTest, MessageOverTheLimitIsRefusedAndOthersGoOn) {
   const auto server =
       ServerProcess::Serve(directory.path(), {"--max-message-bytes=" + std::to_string(kLimit)});
   ASSERT_THAT(server->WaitUntilServing(), IsOk());
-  const std::shared_ptr<grpc::Channel> channel = server->NewChannel();
-  const absl::StatusOr<v1::Model> model = CallGetModel(channel);
+  const absl::StatusOr<v1::Model> model = CallGetModel(server->NewChannel());
   ASSERT_THAT(model, IsOk());
   EXPECT_EQ(model->max_message_bytes(), kLimit);
   v1::EncodeRequest request;
   request.add_inputs()->set_text(std::string(kLimit, 'a'));
-  EXPECT_EQ(CallEncode(channel, request).status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(CallEncode(server->NewChannel(), request).status.error_code(),
+            grpc::StatusCode::RESOURCE_EXHAUSTED);
   ExpectEncodes(*server);
   ExpectStopsCleanly(*server);
 }
