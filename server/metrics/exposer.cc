@@ -1,6 +1,7 @@
 #include "server/metrics/exposer.h"
 
 #include <exception>
+#include <thread>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -8,8 +9,11 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "core/base/status_macros.h"
 #include "prometheus/exposer.h"
+#include "server/metrics/loopback.h"
 
 namespace contexture {
 namespace {
@@ -20,18 +24,23 @@ namespace {
 constexpr char kNumThreads[] = "8";
 constexpr char kRequestTimeoutMilliseconds[] = "1500";
 
+// What stands before the last colon; nothing in an address that is only a port.
+absl::string_view HostOf(absl::string_view address) {
+  const size_t colon = address.rfind(':');
+  return colon == absl::string_view::npos ? absl::string_view() : address.substr(0, colon);
+}
+
 // The library would take more than one address, and letters with a meaning after the port.
 absl::Status CheckAddress(absl::string_view address) {
-  const size_t colon = address.rfind(':');
-  const bool has_host = colon != absl::string_view::npos;
-  const absl::string_view host = has_host ? address.substr(0, colon) : absl::string_view();
-  const absl::string_view port = has_host ? address.substr(colon + 1) : address;
-  const bool bracketed = absl::StartsWith(host, "[") && absl::EndsWith(host, "]");
   constexpr int kLargestPort = 65535;
+  const absl::string_view host = HostOf(address);
+  const bool has_host = absl::StrContains(address, ':');
+  const absl::string_view port = has_host ? address.substr(host.size() + 1) : address;
+  const bool bracketed = absl::StartsWith(host, "[") && absl::EndsWith(host, "]");
   int number = -1;
   const bool port_ok = port.find_first_not_of("0123456789") == absl::string_view::npos &&
                        absl::SimpleAtoi(port, &number) && number <= kLargestPort;
-  const bool host_ok = (!has_host || !host.empty()) && !absl::StrContains(host, ',') &&
+  const bool host_ok = has_host != host.empty() && !absl::StrContains(host, ',') &&
                        (bracketed || !absl::StrContains(host, ':'));
   if (port_ok && host_ok) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -51,7 +60,7 @@ absl::StatusOr<std::unique_ptr<MetricsExposer>> MetricsExposer::Start(const std:
     auto exposer = std::make_unique<prometheus::Exposer>(options);
     for (const auto& source : sources) exposer->RegisterCollectable(source);
     return std::unique_ptr<MetricsExposer>(
-        new MetricsExposer(std::move(exposer), std::move(sources)));
+        new MetricsExposer(std::string(HostOf(address)), std::move(sources), std::move(exposer)));
   } catch (const std::exception&) {  // its text does not say which address or why
     return absl::UnavailableError(
         absl::StrCat("cannot listen on metrics address ", address,
@@ -59,11 +68,24 @@ absl::StatusOr<std::unique_ptr<MetricsExposer>> MetricsExposer::Start(const std:
   }
 }
 
-MetricsExposer::MetricsExposer(std::unique_ptr<prometheus::Exposer> exposer, Sources sources)
-    : sources_(std::move(sources)),
+MetricsExposer::MetricsExposer(std::string host, Sources sources,
+                               std::unique_ptr<prometheus::Exposer> exposer)
+    : host_(std::move(host)),
+      sources_(std::move(sources)),
       exposer_(std::move(exposer)),
       port_(exposer_->GetListeningPorts().at(0)) {}
 
-MetricsExposer::~MetricsExposer() = default;
+// The library's listening thread sees that it is to stop when a connection comes, or else every 2
+// s, which is long for a server that is told to exit. So connections come.
+MetricsExposer::~MetricsExposer() {
+  constexpr absl::Duration kInterval = absl::Milliseconds(5);
+  absl::Notification closed;
+  std::thread toucher([this, &closed] {
+    while (!closed.WaitForNotificationWithTimeout(kInterval)) TouchListener(host_, port_);
+  });
+  exposer_.reset();
+  closed.Notify();
+  toucher.join();
+}
 
 }  // namespace contexture

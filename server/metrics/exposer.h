@@ -23,7 +23,7 @@ class MetricsExposer {
   // cannot be understood; UNAVAILABLE: it cannot be listened on. Both name ADDRESS.
   static absl::StatusOr<std::unique_ptr<MetricsExposer>> Start(const std::string& address,
                                                                Sources sources);
-  // Closes the port and waits for scrapes that are under way, 1.5 s at most.
+  // Closes the port and waits for scrapes that are under way, about 1.5 s at most.
   ~MetricsExposer();
   MetricsExposer(const MetricsExposer&) = delete;
   MetricsExposer& operator=(const MetricsExposer&) = delete;
@@ -31,10 +31,11 @@ class MetricsExposer {
   int port() const { return port_; }
 
  private:
-  MetricsExposer(std::unique_ptr<prometheus::Exposer> exposer, Sources sources);
+  MetricsExposer(std::string host, Sources sources, std::unique_ptr<prometheus::Exposer> exposer);
 
+  const std::string host_;
   const Sources sources_;  // the exposer holds them weakly
-  const std::unique_ptr<prometheus::Exposer> exposer_;
+  std::unique_ptr<prometheus::Exposer> exposer_;
   const int port_;
 };
 

@@ -87,6 +87,16 @@ TEST(MetricsExposerTest, PortIsFreeAgainAfterTheEnd) {
   EXPECT_THAT(MetricsExposer::Start(address, {}), IsOk());
 }
 
+TEST(MetricsExposerTest, EndsAtOnceWhereverItListens) {
+  for (const char* address : {"127.0.0.1:0", "0.0.0.0:0", "0"}) {
+    auto exposer = MetricsExposer::Start(address, {});
+    ASSERT_THAT(exposer, IsOk());
+    const absl::Time start = absl::Now();
+    exposer->reset();
+    EXPECT_LT(absl::Now() - start, absl::Seconds(1)) << address;
+  }
+}
+
 TEST(MetricsExposerTest, UnintelligibleAddressIsRefusedByName) {
   for (const char* address : {"", "localhost", ":9090", "127.0.0.1:", "127.0.0.1:65536", "9090s",
                               "127.0.0.1:80,127.0.0.1:81", "::1:9090", "127.0.0.1:-1", "1 2"}) {
