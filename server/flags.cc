@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "CLI/CLI.hpp"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
@@ -47,6 +48,21 @@ struct CommandLine {
   std::string help;  // not empty: --help was given
 };
 
+// CLI11 takes the next argument as the value of "--flag="; it takes "--flag" "" as it is meant. The
+// last argument comes first, as CLI11 wants it.
+std::vector<std::string> ReversedArguments(int argc, const char* const* argv) {
+  std::vector<std::string> arguments;
+  for (int i = 1; i < argc; ++i) {
+    std::string argument = argv[i];
+    const bool has_empty_value = absl::StartsWith(argument, "--") && absl::EndsWith(argument, "=");
+    if (has_empty_value) argument.pop_back();
+    arguments.push_back(std::move(argument));
+    if (has_empty_value) arguments.emplace_back();
+  }
+  std::reverse(arguments.begin(), arguments.end());
+  return arguments;
+}
+
 absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
   CLI::App app(
       "Serves the contextual vectors of a transformer encoder over gRPC.\n"
@@ -70,7 +86,7 @@ absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
   app.add_flag("--version", line.version, "Print the version and exit");
   app.add_flag("--print-config", line.print_config, "Print the resulting configuration and exit");
   try {
-    app.parse(argc, argv);
+    app.parse(ReversedArguments(argc, argv));
   } catch (const CLI::CallForHelp&) {
     line.help = app.help();
     return line;
@@ -78,7 +94,7 @@ absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
     return absl::InvalidArgumentError(error.what());
   }
   if (!app.remaining().empty()) {
-    const std::string& extra = app.remaining().front();
+    const std::string extra = app.remaining().front();  // remaining() returns a copy
     const std::string name = extra.substr(0, extra.find('='));
     return absl::InvalidArgumentError(
         absl::StrFormat("unknown flag '%s'; did you mean --%s?", name, NearestFlag(name)));

@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,11 @@
 
 namespace contexture {
 namespace {
+
+// How long calls are answered with UNAVAILABLE before gRPC shuts down. A call that reaches
+// gRPC 1.51 between the start of its shutdown and the client's reading of GOAWAY ends with
+// CANCELLED, which clients do not retry; by then callers should have been told to back off.
+constexpr absl::Duration kRefusalWindow = absl::Milliseconds(200);
 
 std::vector<std::string> ServiceNames() {
   return {v1::EncoderService::service_full_name(), grpc::health::v1::Health::service_full_name(),
@@ -182,7 +188,9 @@ void Server::ShutDown(absl::Duration grace) {
   encoder_.Drain();
   reflection_.Shutdown();
   health_.Shutdown();
-  grpc_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+  const absl::Time deadline = absl::Now() + grace;
+  absl::SleepFor(std::min(grace, kRefusalWindow));
+  grpc_->Shutdown(absl::ToChronoTime(deadline));
   if (serving_ != nullptr) serving_->batcher->Drain();
   grpc_.reset();
 }

@@ -33,6 +33,7 @@ absl::Status Parse(const grpc::ByteBuffer& bytes, Message& message) {
 // INTERNAL: more than protobuf's 2 GiB.
 template <typename Message>
 absl::Status Serialize(const Message& message, grpc::ByteBuffer& bytes) {
+  bytes.Clear();  // protobuf's writer takes an empty buffer only
   bool own_buffer = false;
   if (grpc::SerializationTraits<Message>::Serialize(message, &bytes, &own_buffer).ok()) {
     return absl::OkStatus();

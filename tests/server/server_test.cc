@@ -49,8 +49,7 @@ TEST(ServerTest, AnswersProbesButNoWorkBeforeTheModelIsLoaded) {
 
 TEST(ServerTest, ServesOverTcp) {
   TestServer server;
-  auto stub = v1::EncoderService::NewStub(
-      grpc::CreateChannel(server.address(), grpc::InsecureChannelCredentials()));
+  auto stub = server.NewTcpStub();
   v1::EncodeResponse response;
   ASSERT_TRUE(Encode(*stub, TextRequest({"a bb"}), response).ok());
   EXPECT_EQ(response.results(0).outputs(0).data(), FakePooled({1, 11, 12, 2}));
@@ -60,8 +59,7 @@ TEST(ServerTest, MessageOverTheLimitIsRefused) {
   ServerOptions options = TestServer::DefaultOptions();
   options.max_message_bytes = 1000;
   TestServer server(options);
-  auto stub = v1::EncoderService::NewStub(
-      grpc::CreateChannel(server.address(), grpc::InsecureChannelCredentials()));
+  auto stub = server.NewTcpStub();
   v1::EncodeResponse response;
   const grpc::Status status = Encode(*stub, TextRequest({std::string(2000, 'a')}), response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
@@ -111,7 +109,7 @@ TEST(ServerTest, DrainWithAnOpenWatchIsQuick) {
 
 TEST(ServerTest, DrainAnswersEverythingAdmitted) {
   TestServer server;
-  auto stub = server.NewStub();
+  auto stub = server.NewTcpStub();
   server.engine().Pause();
   std::atomic<int> answered{0};
   std::vector<std::thread> calls;
@@ -136,7 +134,7 @@ TEST(ServerTest, WorkIsStillTakenDuringTheDrainDelay) {
   ServerOptions options = TestServer::DefaultOptions();
   options.drain_delay = absl::Milliseconds(500);
   TestServer server(options);
-  auto stub = server.NewStub();
+  auto stub = server.NewTcpStub();
   auto health = server.NewHealthStub();
   std::thread drain([&] { server.server().Drain(); });
   while (server.lifecycle().state() != ServerState::kDraining) {
@@ -153,7 +151,7 @@ TEST(ServerTest, GraceBoundsTheDrainOfWorkThatWaits) {
   ServerOptions options = TestServer::DefaultOptions();
   options.drain_grace = absl::Milliseconds(100);
   TestServer server(options);
-  auto stub = server.NewStub();
+  auto stub = server.NewTcpStub();
   server.engine().Pause();
   grpc::StatusCode code = grpc::StatusCode::OK;
   std::thread call([&] {

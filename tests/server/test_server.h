@@ -8,6 +8,7 @@
 
 #include "contexture/v1/encoder.grpc.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
+#include "grpcpp/create_channel.h"
 #include "gtest/gtest.h"
 #include "server/server.h"
 #include "tests/server/fakes.h"
@@ -48,6 +49,11 @@ class TestServer {
   Lifecycle& lifecycle() { return lifecycle_; }
   std::unique_ptr<v1::EncoderService::Stub> NewStub() {
     return v1::EncoderService::NewStub(server_->InProcessChannel());
+  }
+  // Over TCP: the in-process transport ends all calls as soon as the server begins to shut down.
+  std::unique_ptr<v1::EncoderService::Stub> NewTcpStub() {
+    return v1::EncoderService::NewStub(
+        grpc::CreateChannel(address(), grpc::InsecureChannelCredentials()));
   }
   std::unique_ptr<grpc::health::v1::Health::Stub> NewHealthStub() {
     return grpc::health::v1::Health::NewStub(server_->InProcessChannel());

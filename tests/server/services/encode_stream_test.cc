@@ -33,7 +33,7 @@ class EncodeStreamTest : public ::testing::Test {
   }
 
   TestServer server_;
-  std::unique_ptr<v1::EncoderService::Stub> stub_ = server_.NewStub();
+  std::unique_ptr<v1::EncoderService::Stub> stub_ = server_.NewTcpStub();
   grpc::ClientContext context_;
   std::unique_ptr<Stream> stream_ = stub_->EncodeStream(&context_);
 };

@@ -21,7 +21,8 @@ using ::testing::Not;
 
 // The reason in a status's ErrorInfo.
 std::string ReasonOf(const absl::Status& status) {
-  for (const auto& any : ToProtoStatus(status).details()) {
+  const google::rpc::Status proto = ToProtoStatus(status);
+  for (const auto& any : proto.details()) {
     google::rpc::ErrorInfo info;
     if (any.UnpackTo(&info)) return info.reason();
   }
@@ -144,7 +145,7 @@ INSTANTIATE_TEST_SUITE_P(
             kInvalid,
             "INT8_NEEDS_NORMALIZATION",
             {"outputs[0].data_type"}}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& row) { return std::string(row.param.name); });
 
 TEST(RequestPlanTest, UnknownModelNameIsNotRepeated) {
   v1::EncodeRequest request = GoodRequest();
@@ -295,7 +296,7 @@ INSTANTIATE_TEST_SUITE_P(
                    kInvalid,
                    "INPUT_TOO_LONG",
                    {"17 tokens", "16"}}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& row) { return std::string(row.param.name); });
 
 PlannedInput PlanWith(const v1::Input& input, Truncation truncation) {
   RequestPlan plan;
@@ -367,10 +368,11 @@ TEST(AnswerSizeTest, AnswerOverTheMessageLimitIsRefusedWithBothSizes) {
   RequestPlan plan;
   plan.outputs.push_back({.kind = OutputKind::kTokens, .dimensions = 4});
   plan.returns_token_ids = true;
-  std::vector<absl::StatusOr<PlannedInput>> inputs(2,
-                                                   PlannedInput{.ids = std::vector<uint32_t>(16)});
+  PlannedInput longest;
+  longest.ids.resize(16);
+  std::vector<absl::StatusOr<PlannedInput>> inputs(2, longest);
   EXPECT_THAT(CheckAnswerSize(plan, inputs, model), IsOk());
-  inputs.resize(3, PlannedInput{.ids = std::vector<uint32_t>(16)});
+  inputs.resize(3, longest);
   const absl::Status status = CheckAnswerSize(plan, inputs, model);
   EXPECT_THAT(status,
               StatusIs(kInvalid, AllOf(HasSubstr("1296 bytes"), HasSubstr("at most 1000"))));

@@ -58,8 +58,8 @@ TEST_P(StatusMappingTest, GrpcStatusCarriesCodeMessageAndDetails) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryRow, StatusMappingTest, ::testing::Range(0, kNumErrorReasons),
-                         [](const auto& info) {
-                           return std::string(RowOf(static_cast<ErrorReason>(info.param)).name);
+                         [](const auto& row) {
+                           return std::string(RowOf(static_cast<ErrorReason>(row.param)).name);
                          });
 
 TEST(StatusMapping, NamesAreDifferent) {
