@@ -44,8 +44,10 @@ pub fn guard<T>(body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure>
     static HOOK: Once = Once::new();
     HOOK.call_once(|| set_hook(Box::new(|info| remember(info.location()))));
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
-        // A payload may panic when it is dropped; it is a short string in practice: leak it.
-        std::mem::forget(payload);
+        // A payload of another type may panic when it is dropped, so it is left alone.
+        if !payload.is::<String>() && !payload.is::<&'static str>() {
+            std::mem::forget(payload);
+        }
         let place = PANIC_PLACE.with(|place| place.take());
         Err(Failure::new(Code::Panicked, format!("the tokenizers library panicked at {place}")))
     })
