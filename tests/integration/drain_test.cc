@@ -186,7 +186,9 @@ struct Tally {
   std::atomic<int> answered = 0, answered_after_signal = 0, refused = 0, broken = 0;
 };
 
-// Small requests one after the other on one connection until the server is gone.
+// Small requests one after the other on one connection until the first refusal, as a caller does
+// that backs off. One that calls on regardless can meet gRPC 1.51's own CANCELLED in the moment
+// between the start of its shutdown and the arrival of GOAWAY.
 void CallUntilRefused(const ServerProcess& server, int seed, const std::atomic<bool>& signalled,
                       Tally& tally) {
   const std::shared_ptr<grpc::Channel> channel = server.NewChannel();
