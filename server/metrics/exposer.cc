@@ -24,6 +24,9 @@ namespace {
 constexpr char kNumThreads[] = "8";
 constexpr char kRequestTimeoutMilliseconds[] = "1500";
 
+// Between two connections that ask the listening thread to look whether it is to stop.
+constexpr absl::Duration kTouchInterval = absl::Milliseconds(5);
+
 // What stands before the last colon; nothing in an address that is only a port.
 absl::string_view HostOf(absl::string_view address) {
   const size_t colon = address.rfind(':');
@@ -78,10 +81,9 @@ MetricsExposer::MetricsExposer(std::string host, Sources sources,
 // The library's listening thread sees that it is to stop when a connection comes, or else every 2
 // s, which is long for a server that is told to exit. So connections come.
 MetricsExposer::~MetricsExposer() {
-  constexpr absl::Duration kInterval = absl::Milliseconds(5);
   absl::Notification closed;
   std::thread toucher([this, &closed] {
-    while (!closed.WaitForNotificationWithTimeout(kInterval)) TouchListener(host_, port_);
+    while (!closed.WaitForNotificationWithTimeout(kTouchInterval)) TouchListener(host_, port_);
   });
   exposer_.reset();
   closed.Notify();

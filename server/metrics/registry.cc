@@ -43,6 +43,12 @@ constexpr MetricName kExpired = {"contexture_expired_items_total",
 constexpr MetricName kCancelled = {"contexture_cancelled_items_total",
                                    "Inputs whose caller cancelled in the queue; not computed."};
 constexpr MetricName kBuildInfo = {"contexture_build_info", "1; what the server was built from."};
+constexpr MetricName kModelMinCosine = {
+    "contexture_model_min_cosine",
+    "Least cosine of the model's pooled vectors to those of precision f32, on built-in probes."};
+constexpr MetricName kModelMaxDifference = {
+    "contexture_model_max_difference",
+    "Largest absolute difference of the model's token vectors to those of precision f32."};
 constexpr MetricName kModelInfo = {"contexture_model_info", "1; the model that is served."};
 constexpr MetricName kWorkers = {"contexture_workers", "Threads that compute batches."};
 constexpr MetricName kServing = {"contexture_health_serving",
@@ -167,6 +173,11 @@ void ServerMetrics::RecordRefused(absl::StatusCode code, int64_t items) {
 
 void ServerMetrics::RecordTokenize(absl::Duration duration) {
   instruments_->tokenize.Observe(absl::ToDoubleSeconds(duration));
+}
+
+void ServerMetrics::SetAccuracy(double min_cosine, double max_difference) {
+  AddGauge(*instruments_->registry, kModelMinCosine, {}).Set(min_cosine);
+  AddGauge(*instruments_->registry, kModelMaxDifference, {}).Set(max_difference);
 }
 
 void ServerMetrics::SetModelInfo(const ModelLabels& labels) {

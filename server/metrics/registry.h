@@ -51,6 +51,8 @@ class ServerMetrics {
 
   // At the start, once; before it contexture_model_info has no series.
   void SetModelInfo(const ModelLabels& labels);
+  // How far the model's precision is from f32 on the built-in probes.
+  void SetAccuracy(double min_cosine, double max_difference);
   void SetWorkers(int workers);
   void SetServing(bool serving);
 
