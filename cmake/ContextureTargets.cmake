@@ -25,3 +25,13 @@ function(contexture_test name)
     add_dependencies(unit_tests ${name})
   endif()
 endfunction()
+
+# contexture_test_isas(NAME): runs the test NAME again for each instruction set below the machine's own.
+function(contexture_test_isas name)
+  foreach(isa generic avx2 avx512 avx512_bf16)
+    add_test(NAME ${name}_${isa} COMMAND ${name} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+    get_test_property(${name} LABELS labels)
+    set_tests_properties(${name}_${isa} PROPERTIES LABELS "${labels}" TIMEOUT 300
+                         ENVIRONMENT "CONTEXTURE_MAX_ISA=${isa}")
+  endforeach()
+endfunction()

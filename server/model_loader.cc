@@ -58,7 +58,7 @@ absl::StatusOr<LoadedModel> LoadModel(const ServerOptions& options) {
     CTX_ASSIGN_OR_RETURN(loaded.tokenizer, LoadTokenizer(directory.tokenizer_path));
   }
   EngineOptions engine_options;
-  engine_options.precision = options.precision.value_or(Precision::kFloat32);
+  engine_options.precision = options.precision;
   if (options.max_batch_tokens > 0) engine_options.max_batch_tokens = options.max_batch_tokens;
   CTX_ASSIGN_OR_RETURN(loaded.engine, LoadEngine(std::move(directory), engine_options));
   CTX_RETURN_IF_ERROR(WarmUp(*loaded.engine));

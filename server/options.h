@@ -41,8 +41,8 @@ struct ServerOptions {
   std::string listen = "0.0.0.0:50051";
   std::string metrics_listen = "0.0.0.0:9090";  // empty: no metrics are served
 
-  // absl::nullopt: auto, which is f32: the fastest that loses nothing on every CPU.
-  absl::optional<Precision> precision;
+  // absl::nullopt: automatic, see EngineOptions. Default: exactness.
+  absl::optional<Precision> precision = Precision::kFloat32;
   int threads = 0;            // engine workers; 0: the granted cores
   int tokenizer_threads = 0;  // 0: a quarter of the granted cores, at least 1
 

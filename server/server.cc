@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "core/base/status_macros.h"
 #include "grpcpp/health_check_service_interface.h"
@@ -137,6 +138,7 @@ absl::Status Server::Load(const ModelLoader& loader) {
                          .precision = model.info.precision,
                          .isa = model.info.isa,
                          .fingerprint = model.info.fingerprint});
+  metrics_.SetAccuracy(model.info.accuracy.min_cosine, model.info.accuracy.max_difference);
   metrics_.SetWorkers(threads_.engine_workers);
   encoder_.Serve(serving_->backend);
   SetServing(true);
@@ -154,6 +156,8 @@ void Server::LogPlan() const {
   logger_.Info("plan", {{"model", model.name},
                         {"model_type", info.config.model_type},
                         {"precision", info.precision},
+                        {"precision_reason", info.precision_reason},
+                        {"min_cosine_to_f32", absl::StrFormat("%.7f", info.accuracy.min_cosine)},
                         {"isa", info.isa},
                         {"engine_threads", absl::StrCat(threads_.engine_workers)},
                         {"tokenizer_threads", absl::StrCat(threads_.tokenizer_threads)},

@@ -3,7 +3,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-// The only two macros of the project (Debian 12's Abseil ships none).
+// The only two macros of the project (Debian 12's Abseil ships none). The target may be a
+// declaration, which bears no parentheses. NOLINTBEGIN(bugprone-macro-parentheses)
 
 // Returns from the function when EXPRESSION, an absl::Status, is not OK.
 #define CTX_RETURN_IF_ERROR(expression)                                              \
@@ -20,3 +21,4 @@
   target = *std::move(status_or)
 #define CTX_CONCAT(a, b) CTX_CONCAT_INNER(a, b)
 #define CTX_CONCAT_INNER(a, b) a##b
+// NOLINTEND(bugprone-macro-parentheses)

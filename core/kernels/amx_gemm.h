@@ -8,8 +8,7 @@ namespace contexture::kernels::amx {
 void GemmActivation(Format format, const GemmArgs& gemm, const ActivationOutput& output);
 void GemmFloat(Format format, const GemmArgs& gemm, const FloatOutput& output);
 void NormRows(Format format, const NormArgs& args);
-void ConvertRows(Format format, const float* input, int rows, int columns, int input_stride,
-                 uint16_t* output, int stride, int low_offset);
+void ConvertRows(Format format, const ConvertArgs& args);
 void AttendHeads(const AttentionArgs& args);
 void AcquireTiles();
 void ReleaseTiles();

@@ -67,6 +67,17 @@ struct NormArgs {
   int low_offset;  // kSplit
 };
 
+// Floats to activations.
+struct ConvertArgs {
+  const float* input;  // [rows, columns] at `input_stride`
+  int input_stride;
+  uint16_t* output;
+  int stride;
+  int low_offset;  // kSplit
+  int rows;
+  int columns;
+};
+
 struct AttentionArgs {
   const uint16_t* query;  // [length, heads * head_size] at `stride`: head h at column h * head_size
   const uint16_t* key;
@@ -89,9 +100,7 @@ struct Kernels {
   void (*gemm_float)(Format, const GemmArgs&, const FloatOutput&);
   void (*norm)(Format, const NormArgs&);
   void (*attention)(const AttentionArgs&);
-  // Floats [rows, columns] to activations.
-  void (*convert)(Format, const float* input, int rows, int columns, int input_stride,
-                  uint16_t* output, int stride, int low_offset);
+  void (*convert)(Format, const ConvertArgs&);
   // Sets up this thread's tile registers; every use of the kernels lies between the two.
   void (*acquire_tiles)();
   void (*release_tiles)();

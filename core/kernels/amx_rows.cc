@@ -123,13 +123,12 @@ void NormRows(Format format, const NormArgs& args) {
   format == Format::kBf16 ? NormRowsOf<Format::kBf16>(args) : NormRowsOf<Format::kSplit>(args);
 }
 
-void ConvertRows(Format format, const float* input, int rows, int columns, int input_stride,
-                 uint16_t* output, int stride, int low_offset) {
-  for (int r = 0; r < rows; ++r) {
-    const float* from = input + static_cast<size_t>(r) * input_stride;
-    uint16_t* to = output + static_cast<size_t>(r) * stride;
-    format == Format::kBf16 ? ConvertRow<Format::kBf16>(from, columns, to, low_offset)
-                            : ConvertRow<Format::kSplit>(from, columns, to, low_offset);
+void ConvertRows(Format format, const ConvertArgs& args) {
+  for (int r = 0; r < args.rows; ++r) {
+    const float* from = args.input + static_cast<size_t>(r) * args.input_stride;
+    uint16_t* to = args.output + static_cast<size_t>(r) * args.stride;
+    format == Format::kBf16 ? ConvertRow<Format::kBf16>(from, args.columns, to, args.low_offset)
+                            : ConvertRow<Format::kSplit>(from, args.columns, to, args.low_offset);
   }
 }
 

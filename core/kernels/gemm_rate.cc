@@ -59,7 +59,7 @@ absl::StatusOr<double> AmxRate(amx::Format format, absl::Span<const LinearPart> 
   AlignedBuffer<uint16_t> input(static_cast<size_t>(kRows + amx::kSpareRows) * stride);
   AlignedBuffer<float> output(static_cast<size_t>(kRows + amx::kSpareRows) * kColumns);
   kernels->acquire_tiles();
-  kernels->convert(format, floats.data(), kRows, kDepth, kDepth, input.data(), stride, kDepth);
+  kernels->convert(format, {floats.data(), kDepth, input.data(), stride, kDepth, kRows, kDepth});
   amx::GemmArgs gemm = linear.Columns(0, kColumns);
   gemm.input = input.data();
   gemm.input_stride = stride;

@@ -16,15 +16,25 @@ namespace {
 
 using dnnl::memory;
 
-// Rows are cut into panels of these heights, so that few primitives serve any number of rows. The
-// order of a row's sums is oneDNN's; for these heights it is the same (the tests compare the bits).
-constexpr int kPanelHeights[] = {64, 32, 16, 8, 4, 2, 1};
+// Every product is of this many rows, the last ones filled up with zeros: oneDNN may order a row's
+// sums differently for another number of rows.
+constexpr int kPanelRows = 32;
 
-struct Panel {
-  int rows;
-  memory::desc input, output, scratch;
-  dnnl::matmul primitive;
+// A thread's memory for oneDNN's scratch and for panels that are not full; grows to what it is
+// asked for.
+struct ThreadScratch {
+  std::vector<char> scratchpad;
+  std::vector<float> input, output;
 };
+template <typename T>
+T* AtLeast(std::vector<T>& buffer, size_t size) {
+  if (buffer.size() < size) buffer.resize(size);
+  return buffer.data();
+}
+ThreadScratch& LocalScratch() {
+  thread_local ThreadScratch scratch;
+  return scratch;
+}
 
 class MatmulLinear : public Linear {
  public:
@@ -34,20 +44,25 @@ class MatmulLinear : public Linear {
         engine_(dnnl::engine::kind::cpu, 0) {
     const StackedWeights stacked(parts);
     bias_ = stacked.Bias();
-    // The packed layout is chosen for the tallest panel; the others are made for that layout.
-    const auto tallest = Describe(kPanelHeights[0], AnyWeights());
-    weight_desc_ = tallest.weights_desc();
+    const auto description = Describe();
+    weight_desc_ = description.weights_desc();
+    input_desc_ = description.src_desc();
+    output_desc_ = description.dst_desc();
+    scratch_desc_ = description.scratchpad_desc();
     Pack(stacked);
-    for (int rows : kPanelHeights) AddPanel(rows);
+    primitive_ = dnnl::matmul(description);
+    CountKernelCreated();
   }
 
   void Run(const float* input, int rows, float* output) const override {
     int row = 0;
-    for (const Panel& panel : panels_) {
-      for (; rows - row >= panel.rows; row += panel.rows) {
-        RunPanel(panel, input + static_cast<size_t>(row) * spec_.input_stride,
-                 output + static_cast<size_t>(row) * spec_.output_stride);
-      }
+    for (; row + kPanelRows <= rows; row += kPanelRows) {
+      RunPanel(input + static_cast<size_t>(row) * spec_.input_stride,
+               output + static_cast<size_t>(row) * spec_.output_stride);
+    }
+    if (row < rows) {
+      RunPartialPanel(input + static_cast<size_t>(row) * spec_.input_stride, rows - row,
+                      output + static_cast<size_t>(row) * spec_.output_stride);
     }
     vector_kernels_.epilogue(
         {output, bias_.data(), rows, spec_.out_features, spec_.output_stride, spec_.epilogue});
@@ -56,20 +71,17 @@ class MatmulLinear : public Linear {
   size_t weight_bytes() const override { return weight_desc_.get_size() + bias_.bytes(); }
 
  private:
-  memory::desc Rows(int rows, int columns, int stride) const {
-    return memory::desc({rows, columns}, memory::data_type::f32, memory::dims{stride, 1});
+  memory::desc Rows(int columns, int stride) const {
+    return memory::desc({kPanelRows, columns}, memory::data_type::f32, memory::dims{stride, 1});
   }
-  memory::desc AnyWeights() const {
-    return memory::desc({spec_.in_features, spec_.out_features}, memory::data_type::f32,
-                        memory::format_tag::any);
-  }
-  dnnl::matmul::primitive_desc Describe(int rows, const memory::desc& weights) const {
+  dnnl::matmul::primitive_desc Describe() const {
     dnnl::primitive_attr attributes;
     // Memory of the library's own would belong to the thread that made the primitive.
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    return dnnl::matmul::primitive_desc(
-        engine_, Rows(rows, spec_.in_features, spec_.input_stride), weights,
-        Rows(rows, spec_.out_features, spec_.output_stride), attributes);
+    const memory::desc any({spec_.in_features, spec_.out_features}, memory::data_type::f32,
+                           memory::format_tag::any);
+    return dnnl::matmul::primitive_desc(engine_, Rows(spec_.in_features, spec_.input_stride), any,
+                                        Rows(spec_.out_features, spec_.output_stride), attributes);
   }
 
   void Pack(const StackedWeights& stacked) {
@@ -89,32 +101,39 @@ class MatmulLinear : public Linear {
     stream.wait();
   }
 
-  void AddPanel(int rows) {
-    const auto description = Describe(rows, weight_desc_);
-    panels_.push_back({rows, description.src_desc(), description.dst_desc(),
-                       description.scratchpad_desc(), dnnl::matmul(description)});
-    CountKernelCreated();
+  void RunPanel(const float* input, float* output) const {
+    char* scratch = AtLeast(LocalScratch().scratchpad, scratch_desc_.get_size());
+    dnnl::stream stream(engine_);
+    primitive_.execute(
+        stream,
+        {{DNNL_ARG_SRC, memory(input_desc_, engine_, const_cast<float*>(input))},
+         {DNNL_ARG_WEIGHTS, memory(weight_desc_, engine_, const_cast<char*>(packed_.data()))},
+         {DNNL_ARG_DST, memory(output_desc_, engine_, output)},
+         {DNNL_ARG_SCRATCHPAD, memory(scratch_desc_, engine_, scratch)}});
   }
 
-  void RunPanel(const Panel& panel, const float* input, float* output) const {
-    thread_local std::vector<char> scratch;
-    if (scratch.size() < panel.scratch.get_size()) scratch.resize(panel.scratch.get_size());
-    dnnl::stream stream(engine_);
-    panel.primitive.execute(
-        stream,
-        {{DNNL_ARG_SRC, memory(panel.input, engine_, const_cast<float*>(input))},
-         {DNNL_ARG_WEIGHTS, memory(weight_desc_, engine_, const_cast<char*>(packed_.data()))},
-         {DNNL_ARG_DST, memory(panel.output, engine_, output)},
-         {DNNL_ARG_SCRATCHPAD, memory(panel.scratch, engine_, scratch.data())}});
+  void RunPartialPanel(const float* input, int rows, float* output) const {
+    ThreadScratch& local = LocalScratch();
+    const size_t in = spec_.input_stride, out = spec_.output_stride;
+    float* from = AtLeast(local.input, kPanelRows * in);
+    float* to = AtLeast(local.output, kPanelRows * out);
+    std::fill(from, from + kPanelRows * in, 0.0f);
+    for (int r = 0; r < rows; ++r) {
+      std::memcpy(from + r * in, input + r * in, spec_.in_features * sizeof(float));
+    }
+    RunPanel(from, to);
+    for (int r = 0; r < rows; ++r) {
+      std::memcpy(output + r * out, to + r * out, spec_.out_features * sizeof(float));
+    }
   }
 
   const LinearSpec spec_;
   const VectorKernels& vector_kernels_;
   dnnl::engine engine_;
-  memory::desc weight_desc_;
+  memory::desc input_desc_, weight_desc_, output_desc_, scratch_desc_;
   AlignedBuffer<char> packed_;
   AlignedBuffer<float> bias_;
-  std::vector<Panel> panels_;  // tallest first
+  dnnl::matmul primitive_;
 };
 
 }  // namespace

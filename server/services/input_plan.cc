@@ -25,15 +25,16 @@ absl::Status TooLong(const std::string& field, size_t length, int max) {
       {field, {{"got", absl::StrCat(length)}, {"max", absl::StrCat(max)}}});
 }
 
-// POSITION and LIMIT are named, the id itself is the caller's data.
+// The id goes back to its caller only; it is in no log.
 absl::Status CheckIds(absl::Span<const uint32_t> ids, uint32_t limit, ErrorReason reason,
                       const std::string& field) {
   const auto bad = std::find_if(ids.begin(), ids.end(), [&](uint32_t id) { return id >= limit; });
   if (bad == ids.end()) return absl::OkStatus();
   const auto position = bad - ids.begin();
-  return MakeError(reason,
-                   absl::StrFormat("the id at position %d is not below %d", position, limit),
-                   {absl::StrFormat("%s[%d]", field, position), {{"limit", absl::StrCat(limit)}}});
+  return MakeError(
+      reason, absl::StrFormat("id %d at position %d, ids must be below %d", *bad, position, limit),
+      {absl::StrFormat("%s[%d]", field, position),
+       {{"got", absl::StrCat(*bad)}, {"limit", absl::StrCat(limit)}}});
 }
 
 // Keeps the beginning or the end.

@@ -22,6 +22,8 @@ v1::Model ModelMessage(const ServedModel& model) {
   message.set_has_tokenizer(model.tokenizer != nullptr);
   message.set_precision(info.precision);
   message.set_isa(info.isa);
+  message.set_min_cosine_to_f32(info.accuracy.min_cosine);
+  message.set_max_difference_to_f32(info.accuracy.max_difference);
   message.set_fingerprint(info.fingerprint);
   message.set_max_inputs_per_request(model.max_inputs_per_request);
   message.set_max_message_bytes(model.max_message_bytes);

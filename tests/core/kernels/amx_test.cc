@@ -34,7 +34,8 @@ class AmxTest : public testing::TestWithParam<Format> {
   AlignedBuffer<uint16_t> Activations(const AlignedBuffer<float>& x, int rows, int columns) const {
     const int stride = RowStride(format(), columns);
     AlignedBuffer<uint16_t> out(static_cast<size_t>(rows + kSpareRows) * stride);
-    GetKernels()->convert(format(), x.data(), rows, columns, columns, out.data(), stride, columns);
+    GetKernels()->convert(format(),
+                          {x.data(), columns, out.data(), stride, columns, rows, columns});
     return out;
   }
   // What activations stand for.
@@ -200,8 +201,8 @@ TEST_P(AmxAttentionTest, EqualsReferenceForAllLengthsAndHeadSizes) {
     for (int length : {1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 100, 129, 512}) {
       const auto qkv = RandomFloats(static_cast<size_t>(length) * stride, length);
       AlignedBuffer<uint16_t> packed(static_cast<size_t>(length + kSpareRows) * stride);
-      GetKernels()->convert(Format::kBf16, qkv.data(), length, stride, stride, packed.data(),
-                            stride, 0);
+      GetKernels()->convert(Format::kBf16,
+                            {qkv.data(), stride, packed.data(), stride, 0, length, stride});
       const int context_stride = RowStride(Format::kBf16, size);
       AlignedBuffer<uint16_t> context(static_cast<size_t>(length) * context_stride);
       AlignedBuffer<char> scratch(AttentionScratchBytes(length, head_size));
