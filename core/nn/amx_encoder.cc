@@ -73,8 +73,8 @@ void AmxEncoder::Embed(const PackedBatch& batch, AmxWorkspace& workspace) const 
   const PartTimer timer(workspace.profile, Part::kEmbedding);
   const int size = config_.hidden_size;
   embedding_.Run(batch, workspace.hidden.data());
-  kernels_.convert(format_, workspace.hidden.data(), batch.num_tokens(), size, size,
-                   workspace.input.data(), workspace.hidden_stride, size);
+  kernels_.convert(format_, {workspace.hidden.data(), size, workspace.input.data(),
+                             workspace.hidden_stride, size, batch.num_tokens(), size});
 }
 
 size_t AmxEncoder::weight_bytes() const {
