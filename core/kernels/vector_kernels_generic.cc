@@ -2,7 +2,8 @@
 #include "core/kernels/vector_kernels.h"
 
 #define CTX_SIMD simd_generic
-// clang-format off: each builds on the one before
+// Each builds on the one before.
+// clang-format off
 #include "core/kernels/vector_math_inl.h"
 #include "core/kernels/vector_rows_inl.h"
 #include "core/kernels/vector_attention_inl.h"

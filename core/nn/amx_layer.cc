@@ -115,10 +115,10 @@ void AmxLayer::AttendSplit(int first, int length, AmxWorkspace& workspace) const
          .causal = false,
          .scratch = reinterpret_cast<float*>(workspace.attention_scratch.data())});
   }
-  kernels_.convert(
-      format_, context, length, size, size,
-      workspace.context.data() + static_cast<size_t>(first) * workspace.attention_stride,
-      workspace.attention_stride, size);
+  uint16_t* activations =
+      workspace.context.data() + static_cast<size_t>(first) * workspace.attention_stride;
+  kernels_.convert(format_,
+                   {context, size, activations, workspace.attention_stride, size, length, size});
 }
 
 // The intermediate activations are made and used up in chunks of columns, so that they stay in the
