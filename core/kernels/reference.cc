@@ -70,7 +70,7 @@ void Attend(const AttentionArgs& args) {
         weight[j] += static_cast<double>(args.query[static_cast<size_t>(i) * args.stride + d]) *
                      args.key[static_cast<size_t>(j) * args.stride + d];
       }
-      weight[j] *= args.scale;
+      weight[j] = weight[j] * args.scale - args.alibi_slope * std::abs(i - j);
       max = std::max(max, weight[j]);
     }
     for (double& w : weight) sum += w = std::exp(w - max);

@@ -103,6 +103,19 @@ inline float SoftmaxRow(float* row, int keys, float scale) {
   return 1.0f / sum.ReduceAdd();
 }
 
+// The scores of query `query`, scaled and lowered by slope |query - key|.
+inline void BiasRow(const AttentionArgs& args, float* row, int query, int keys) {
+  static constexpr float kLaneNumbers[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  static_assert(F32::kLanes <= 16, "a lane has no number");
+  const F32 lane = F32::Load(kLaneNumbers);
+  const F32 scale = F32::Set(args.scale);
+  const F32 slope = F32::Set(-args.alibi_slope);
+  for (int j = 0; j < keys; j += F32::kLanes) {
+    const F32 distance = Abs(F32::Set(static_cast<float>(j - query)) + lane);
+    MulAdd(F32::Load(row + j), scale, distance * slope).Store(row + j);
+  }
+}
+
 template <int kVectors>
 inline void ContextBlock(const AttentionArgs& args, const AttentionScratch& s, const float* inverse,
                          int rows, float* context, int column, int keys) {
@@ -141,7 +154,9 @@ inline void AttendBlock(const AttentionArgs& args, const AttentionScratch& s, in
   for (int r = 0; r < F32::kTileRows; ++r) {
     float* row = s.scores + static_cast<size_t>(r) * s.key_stride;
     const int limit = args.causal && first + r + 1 < seen ? first + r + 1 : seen;
-    inverse[r] = SoftmaxRow(row, limit, args.scale);
+    const bool biased = args.alibi_slope != 0.0f;
+    if (biased) BiasRow(args, row, first + r, limit);
+    inverse[r] = SoftmaxRow(row, limit, biased ? 1.0f : args.scale);
     for (int k = RoundUp(limit, F32::kLanes); k < keys; ++k) row[k] = 0.0f;
   }
   float* context = args.context + static_cast<size_t>(first) * args.context_stride;

@@ -62,6 +62,8 @@ struct AttentionArgs {
   float scale;
   bool causal;     // query i sees keys 0 .. i
   float* scratch;  // AttentionScratchFloats(key_length, head_size), 64-byte aligned
+  // Score (i, j) is lowered by alibi_slope |i - j| after scaling (ALiBi: Press et al. 2022).
+  float alibi_slope = 0.0f;
 };
 // Enough for every instruction set.
 size_t AttentionScratchFloats(int key_length, int head_size);

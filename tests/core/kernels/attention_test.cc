@@ -13,6 +13,7 @@ namespace {
 struct Case {
   int queries, keys, head_size;
   bool causal;
+  float alibi_slope = 0.0f;
 };
 
 class AttentionTest : public testing::TestWithParam<Isa> {
@@ -33,7 +34,8 @@ class AttentionTest : public testing::TestWithParam<Isa> {
             .context_stride = c.head_size,
             .scale = 1.0f / std::sqrt(static_cast<float>(c.head_size)),
             .causal = c.causal,
-            .scratch = scratch.data()});
+            .scratch = scratch.data(),
+            .alibi_slope = c.alibi_slope});
     return context;
   }
 };
@@ -51,6 +53,36 @@ TEST_P(AttentionTest, EqualsReferenceForLengthsHeadSizesAndMasks) {
             << "length " << length << " head " << head_size << " causal " << causal;
       }
     }
+  }
+}
+
+TEST_P(AttentionTest, ScoresAreLoweredByTheSlopeTimesTheDistance) {
+  for (int length : {1, 3, 8, 17, 50, 131}) {
+    for (int head_size : {4, 20, 64}) {
+      for (bool causal : {false, true}) {
+        for (float slope : {0.00390625f, 0.25f, 1.0f}) {
+          const Case c = {length, length, head_size, causal, slope};
+          const auto qkv =
+              RandomFloats(static_cast<size_t>(length) * 3 * head_size, length + head_size);
+          const auto got = Run(GetVectorKernels(GetParam()).attention, c, qkv);
+          EXPECT_LE(MaxDifference(got, Run(reference::Attend, c, qkv)), 3 * kElementwiseTolerance)
+              << "length " << length << " head " << head_size << " slope " << slope;
+          const Case without = {length, length, head_size, causal};
+          if (length > 1) {
+            EXPECT_GT(MaxDifference(got, Run(reference::Attend, without, qkv)), 1e-4f);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(AttentionTest, ASteepSlopeLeavesEachTokenOnlyItself) {
+  const Case c = {9, 9, 16, false, 1000.0f};
+  const auto qkv = RandomFloats(static_cast<size_t>(9) * 3 * 16, 8);
+  const auto got = Run(GetVectorKernels(GetParam()).attention, c, qkv);
+  for (int i = 0; i < 9; ++i) {
+    for (int d = 0; d < 16; ++d) EXPECT_FLOAT_EQ(got[i * 16 + d], qkv[i * 48 + 32 + d]);
   }
 }
 
