@@ -7,8 +7,8 @@
 namespace contexture {
 
 // The weights of an encoder as views into the file that holds them, bound once by name and shape.
-// Absent parts have a null `data`. Data types: F32 (F16 and BF16 come with the families that use
-// them).
+// Absent parts have a null `data`; an absent bias is zero. Data types: F32 (F16 and BF16 come with
+// the families that use them).
 
 struct LinearWeights {
   TensorView weight;  // [out, in]
@@ -31,7 +31,7 @@ struct LayerWeights {
 
 struct EncoderWeights {
   TensorView token_embedding;     // [vocabulary, hidden]
-  TensorView position_embedding;  // [offset + num_positions, hidden]
+  TensorView position_embedding;  // [offset + num_positions, hidden], or kSparseLearned's + 1
   TensorView type_embedding;      // [type_vocabulary, hidden]
   NormWeights embedding_norm;
   std::vector<LayerWeights> layers;

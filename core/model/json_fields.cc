@@ -54,6 +54,31 @@ absl::StatusOr<int> ReadInteger(const Json& object, absl::string_view what,
   return static_cast<int>(value);
 }
 
+absl::StatusOr<bool> ReadBoolean(const Json& object, absl::string_view what,
+                                 const BooleanField& field) {
+  const auto found = object.find(std::string(field.name));
+  if (found == object.end()) {
+    if (field.fallback.has_value()) return *field.fallback;
+    return absl::InvalidArgumentError(absl::StrCat(what, " lacks ", Quote(field.name)));
+  }
+  if (!found->is_boolean()) return WrongType(what, field.name, *found, "true or false");
+  return found->get<bool>();
+}
+
+absl::StatusOr<float> ReadNumber(const Json& object, absl::string_view what,
+                                 const NumberField& field) {
+  const Json value = object.value(std::string(field.name), Json(field.fallback));
+  if (!value.is_number()) return WrongType(what, field.name, value, "a number");
+  const double number = value.get<double>();
+  // Written so that NaN fails too.
+  if (!(number >= field.min && number <= field.max)) {
+    return absl::InvalidArgumentError(absl::StrCat(what, " ", Quote(field.name), " is ",
+                                                   Show(value), "; allowed are ", field.min, " .. ",
+                                                   field.max));
+  }
+  return static_cast<float>(number);
+}
+
 absl::Status WrongType(absl::string_view what, absl::string_view name, const Json& value,
                        absl::string_view expected) {
   return absl::InvalidArgumentError(

@@ -40,6 +40,26 @@ struct IntegerField {
 absl::StatusOr<int> ReadInteger(const Json& object, absl::string_view what,
                                 const IntegerField& field);
 
+struct BooleanField {
+  absl::string_view name;
+  std::optional<bool> fallback = std::nullopt;  // as above
+};
+
+// INVALID_ARGUMENT: absent, or neither true nor false.
+absl::StatusOr<bool> ReadBoolean(const Json& object, absl::string_view what,
+                                 const BooleanField& field);
+
+struct NumberField {
+  absl::string_view name;
+  double min = 0.0;
+  double max = 0.0;
+  double fallback = 0.0;  // when the field is absent
+};
+
+// The number min .. max of a field. INVALID_ARGUMENT: no number, or out of range.
+absl::StatusOr<float> ReadNumber(const Json& object, absl::string_view what,
+                                 const NumberField& field);
+
 // "config.json 'hidden_size' is "x", not an integer": INVALID_ARGUMENT.
 absl::Status WrongType(absl::string_view what, absl::string_view name, const Json& value,
                        absl::string_view expected);

@@ -19,12 +19,13 @@ namespace {
 
 using Shape = absl::InlinedVector<int64_t, 4>;
 
-// A tensor that the encoder needs and where its view goes.
+// A tensor that the encoder needs and where its view goes: whole, or cut into as many equal
+// stretches of rows as there are targets.
 struct ExpectedTensor {
   std::string name;
   std::string old_name;  // another spelling of the name; empty: none
   Shape shape;
-  TensorView* target;
+  absl::InlinedVector<TensorView*, 3> targets;
 };
 
 // The tensors of an encoder, collected by its family.
@@ -33,7 +34,11 @@ class ExpectedTensors {
   explicit ExpectedTensors(absl::string_view prefix) : prefix_(prefix) {}
 
   void Add(const std::string& name, Shape shape, TensorView& target) {
-    list_.push_back({prefix_ + name, "", std::move(shape), &target});
+    AddStacked(name, std::move(shape), {&target});
+  }
+  void AddStacked(const std::string& name, Shape shape,
+                  absl::InlinedVector<TensorView*, 3> targets) {
+    list_.push_back({prefix_ + name, "", std::move(shape), std::move(targets)});
   }
   void AddLinear(const std::string& name, int64_t out, int64_t in, LinearWeights& target) {
     Add(name + ".weight", {out, in}, target.weight);
@@ -42,8 +47,8 @@ class ExpectedTensors {
   // TensorFlow's spelling of the two, gamma and beta, is in many files too.
   void AddNorm(const std::string& name, int64_t size, NormWeights& target) {
     const std::string full = prefix_ + name;
-    list_.push_back({full + ".weight", full + ".gamma", {size}, &target.weight});
-    list_.push_back({full + ".bias", full + ".beta", {size}, &target.bias});
+    list_.push_back({full + ".weight", full + ".gamma", {size}, {&target.weight}});
+    list_.push_back({full + ".bias", full + ".beta", {size}, {&target.bias}});
   }
   const std::vector<ExpectedTensor>& list() const { return list_; }
 
@@ -76,6 +81,55 @@ void ExpectBert(const EncoderConfig& config, EncoderWeights& weights, ExpectedTe
   }
 }
 
+void ExpectTransformerLinear(const EncoderConfig& config, const std::string& name, Shape shape,
+                             LinearWeights& target, ExpectedTensors& expected) {
+  const int64_t out = shape[0];
+  expected.Add(name + ".weight", std::move(shape), target.weight);
+  if (config.biases) expected.Add(name + ".bias", {out}, target.bias);
+}
+
+void ExpectTransformerNorm(const EncoderConfig& config, const std::string& name,
+                           NormWeights& target, ExpectedTensors& expected) {
+  expected.Add(name + ".weight", {config.hidden_size}, target.weight);
+  if (config.biases) expected.Add(name + ".bias", {config.hidden_size}, target.bias);
+}
+
+void ExpectTransformerLayer(const EncoderConfig& config, const std::string& prefix,
+                            LayerWeights& layer, ExpectedTensors& expected) {
+  const int64_t hidden = config.hidden_size;
+  const int64_t intermediate = config.feed_forward.intermediate_size;
+  // Query, key and value are stacked in one tensor.
+  const std::string attention = prefix + "self_attn.";
+  expected.AddStacked(attention + "in_proj_weight", {3 * hidden, hidden},
+                      {&layer.query.weight, &layer.key.weight, &layer.value.weight});
+  if (config.biases) {
+    expected.AddStacked(attention + "in_proj_bias", {3 * hidden},
+                        {&layer.query.bias, &layer.key.bias, &layer.value.bias});
+  }
+  ExpectTransformerLinear(config, attention + "out_proj", {hidden, hidden}, layer.attention_output,
+                          expected);
+  ExpectTransformerLinear(config, prefix + "linear1", {intermediate, hidden}, layer.up, expected);
+  ExpectTransformerLinear(config, prefix + "linear2", {hidden, intermediate}, layer.down, expected);
+  ExpectTransformerNorm(config, prefix + "norm1", layer.attention_norm, expected);
+  ExpectTransformerNorm(config, prefix + "norm2", layer.output_norm, expected);
+}
+
+void ExpectTransformerEncoder(const EncoderConfig& config, EncoderWeights& weights,
+                              ExpectedTensors& expected) {
+  const int64_t hidden = config.hidden_size;
+  const int64_t positions = config.position.num_positions;
+  expected.Add("embedding.weight", {config.vocabulary_size, hidden}, weights.token_embedding);
+  if (config.position.kind == PositionKind::kLearned) {
+    expected.Add("positions.weight", {positions, hidden}, weights.position_embedding);
+  } else if (config.position.kind == PositionKind::kSparseLearned) {
+    expected.Add("positions.weight", {positions + 1, hidden}, weights.position_embedding);
+  }
+  for (int i = 0; i < config.num_layers; ++i) {
+    ExpectTransformerLayer(config, absl::StrCat("layers.", i, "."), weights.layers[i], expected);
+  }
+  if (config.final_norm) ExpectTransformerNorm(config, "norm", weights.final_norm, expected);
+}
+
 // A family's tensors.
 struct WeightFamily {
   absl::string_view model_type;
@@ -87,11 +141,13 @@ struct WeightFamily {
   absl::Span<const absl::string_view> unused;
 };
 
+constexpr absl::string_view kNoPrefix[] = {""};
 constexpr absl::string_view kBertPrefixes[] = {"", "bert."};
 constexpr absl::string_view kBertUnused[] = {"embeddings.position_ids", "pooler.", "cls."};
 
 constexpr WeightFamily kFamilies[] = {
     {"bert", kBertPrefixes, "embeddings.word_embeddings.weight", ExpectBert, kBertUnused},
+    {"transformer_encoder", kNoPrefix, "embedding.weight", ExpectTransformerEncoder, {}},
 };
 
 // Looks the expected tensors up and remembers all that is wrong.
@@ -117,7 +173,7 @@ class Binder {
       AddType(absl::StrCat("tensor ", Quote(name), " has dtype ", Name(view->data_type),
                            ", expected F32"));
     } else {
-      *expected.target = *std::move(view);
+      SetTargets(*view, expected.targets);
     }
   }
 
@@ -142,6 +198,14 @@ class Binder {
   }
 
  private:
+  static void SetTargets(const TensorView& view, absl::Span<TensorView* const> targets) {
+    TensorView part = view;
+    part.shape[0] /= static_cast<int64_t>(targets.size());
+    for (TensorView* target : targets) {
+      *target = part;
+      part.data = static_cast<const char*>(part.data) + part.num_bytes();
+    }
+  }
   static bool IsUnused(absl::string_view name, absl::string_view prefix,
                        absl::Span<const absl::string_view> unused) {
     // A head lies beside the encoder, so its name may lack the prefix.

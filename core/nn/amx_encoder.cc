@@ -30,9 +30,15 @@ absl::Status Check(const EncoderConfig& config, amx::Format format) {
     return absl::FailedPreconditionError(absl::StrCat(
         "the AMX attention takes heads of 32 or 64, the model's have ", attention.head_size));
   }
-  if (attention.causal || config.norm_placement != NormPlacement::kPost) {
+  if (attention.causal || config.norm_placement != NormPlacement::kPost || config.final_norm) {
     return absl::FailedPreconditionError(
-        "the AMX kernels compute bidirectional post-norm encoders only");
+        "the AMX kernels compute bidirectional post-norm encoders without a final norm only");
+  }
+  const PositionKind kind = config.position.kind;
+  if (kind == PositionKind::kRotary || kind == PositionKind::kAlibi) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the AMX kernels compute positions in the embedding only, the model's are ",
+        kind == PositionKind::kRotary ? "rotary" : "alibi", ", which act in attention"));
   }
   return absl::OkStatus();
 }

@@ -1,14 +1,17 @@
 #pragma once
 
+#include <memory>
+
 #include "core/base/aligned_buffer.h"
 #include "core/kernels/vector_kernels.h"
 #include "core/model/encoder_config.h"
 #include "core/model/encoder_weights.h"
+#include "core/nn/positions/positional_encoding.h"
 #include "core/tensor/packed_batch.h"
 
 namespace contexture::nn {
 
-// A normalisation's parameters, copied.
+// A normalisation's parameters, copied; without a bias in the weights, beta is zeros.
 struct Norm {
   explicit Norm(const NormWeights& weights);
   AlignedBuffer<float> gamma, beta;  // [hidden]; empty when absent
@@ -22,16 +25,24 @@ class Embedding {
             const kernels::VectorKernels& kernels);
   // Writes hidden [tokens, hidden] of a batch whose ids, type ids and lengths are in range.
   void Run(const PackedBatch& batch, float* hidden) const;
-  size_t weight_bytes() const { return tokens_.bytes() + positions_.bytes() + types_.bytes(); }
+  // Also acts on queries, keys and scores, in the layers.
+  const PositionalEncoding& positions() const { return *positions_; }
+  size_t weight_bytes() const { return tokens_.bytes() + positions_->bytes() + types_.bytes(); }
 
  private:
-  void EmbedToken(uint32_t id, uint32_t type, int position, float* output) const;
+  void EmbedSequence(const PackedBatch& batch, int sequence, float* output) const;
+  struct Summands {  // rows; the last two may be null
+    const float* token;
+    const float* type;
+    const float* position;
+  };
+  void Normalise(const Summands& sum, float* output, int rows) const;
 
   const EncoderConfig config_;
   const kernels::VectorKernels& kernels_;
-  AlignedBuffer<float> tokens_;     // [vocabulary, hidden], already scaled
-  AlignedBuffer<float> positions_;  // [offset + positions, hidden] or empty
-  AlignedBuffer<float> types_;      // [types, hidden] or empty
+  AlignedBuffer<float> tokens_;  // [vocabulary, hidden], already scaled
+  AlignedBuffer<float> types_;   // [types, hidden] or empty
+  std::unique_ptr<const PositionalEncoding> positions_;
   Norm norm_;
 };
 

@@ -17,8 +17,9 @@ absl::StatusOr<std::unique_ptr<Encoder>> FloatEncoder::Create(const EncoderConfi
                                                               kernels::LinearBackend backend,
                                                               Isa isa) {
   std::unique_ptr<FloatEncoder> encoder(new FloatEncoder(config, weights, isa));
+  const FloatLayer::Context context = {config, encoder->embedding_.positions(), isa};
   for (const LayerWeights& layer_weights : weights.layers) {
-    CTX_ASSIGN_OR_RETURN(auto layer, FloatLayer::Create(config, layer_weights, backend, isa));
+    CTX_ASSIGN_OR_RETURN(auto layer, FloatLayer::Create(context, layer_weights, backend));
     encoder->layers_.push_back(std::move(layer));
   }
   return encoder;

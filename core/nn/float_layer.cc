@@ -7,18 +7,18 @@
 #include "core/nn/kernel_types.h"
 
 namespace contexture::nn {
-FloatLayer::FloatLayer(const EncoderConfig& config, const LayerWeights& weights, Isa isa)
-    : config_(config),
-      kernels_(kernels::GetVectorKernels(isa)),
+FloatLayer::FloatLayer(const Context& context, const LayerWeights& weights)
+    : config_(context.config),
+      kernels_(kernels::GetVectorKernels(context.isa)),
+      positions_(context.positions),
       attention_norm_(weights.attention_norm),
       output_norm_(weights.output_norm) {}
 
-absl::StatusOr<std::unique_ptr<FloatLayer>> FloatLayer::Create(const EncoderConfig& config,
+absl::StatusOr<std::unique_ptr<FloatLayer>> FloatLayer::Create(const Context& context,
                                                                const LayerWeights& weights,
-                                                               kernels::LinearBackend backend,
-                                                               Isa isa) {
-  std::unique_ptr<FloatLayer> layer(new FloatLayer(config, weights, isa));
-  CTX_RETURN_IF_ERROR(layer->Init(weights, backend, isa));
+                                                               kernels::LinearBackend backend) {
+  std::unique_ptr<FloatLayer> layer(new FloatLayer(context, weights));
+  CTX_RETURN_IF_ERROR(layer->Init(weights, backend, context.isa));
   return layer;
 }
 
@@ -69,9 +69,22 @@ void FloatLayer::Attention(const PackedBatch& batch, FloatWorkspace& workspace) 
     query_key_value_->Run(input, batch.num_tokens(), workspace.query_key_value.data());
   }
   const PartTimer timer(workspace.profile, Part::kAttention);
+  const bool rotates = positions_.rotates();
   for (int sequence = 0; sequence < batch.num_sequences(); ++sequence) {
+    if (rotates) RotateSequence(batch.offsets[sequence], batch.length(sequence), workspace);
     AttendSequence(batch.offsets[sequence], batch.length(sequence), workspace);
   }
+}
+
+void FloatLayer::RotateSequence(size_t first_token, int length, FloatWorkspace& workspace) const {
+  const int size = attention_size();
+  float* query = workspace.query_key_value.data() + first_token * 3 * size;
+  positions_.RotateQueryKey({.query = query,
+                             .key = query + size,
+                             .length = length,
+                             .num_heads = config_.attention.num_heads,
+                             .head_size = config_.attention.head_size,
+                             .stride = 3 * size});
 }
 
 void FloatLayer::AttendSequence(size_t first_token, int length, FloatWorkspace& workspace) const {
@@ -79,6 +92,7 @@ void FloatLayer::AttendSequence(size_t first_token, int length, FloatWorkspace& 
   const float* query = workspace.query_key_value.data() + first_token * 3 * size;
   float* context = workspace.context.data() + first_token * size;
   const AttentionConfig& attention = config_.attention;
+  const absl::Span<const float> slopes = positions_.slopes();
   for (int head = 0; head < attention.num_heads; ++head) {
     const int at = head * attention.head_size;
     kernels_.attention({.query = query + at,
@@ -92,7 +106,8 @@ void FloatLayer::AttendSequence(size_t first_token, int length, FloatWorkspace& 
                         .context_stride = size,
                         .scale = attention.scale,
                         .causal = attention.causal,
-                        .scratch = workspace.attention_scratch.data()});
+                        .scratch = workspace.attention_scratch.data(),
+                        .alibi_slope = slopes.empty() ? 0.0f : slopes[head]});
   }
 }
 

@@ -9,6 +9,7 @@
 #include "core/model/encoder_weights.h"
 #include "core/nn/embedding.h"
 #include "core/nn/float_workspace.h"
+#include "core/nn/positions/positional_encoding.h"
 #include "core/tensor/packed_batch.h"
 
 namespace contexture::nn {
@@ -17,19 +18,25 @@ namespace contexture::nn {
 // and a norm (Vaswani et al. 2017, 3.1), post-norm or pre-norm. Immutable, thread safe.
 class FloatLayer {
  public:
-  static absl::StatusOr<std::unique_ptr<FloatLayer>> Create(const EncoderConfig& config,
+  // What the layers of an encoder share; it outlives them.
+  struct Context {
+    const EncoderConfig& config;
+    const PositionalEncoding& positions;
+    Isa isa;
+  };
+  static absl::StatusOr<std::unique_ptr<FloatLayer>> Create(const Context& context,
                                                             const LayerWeights& weights,
-                                                            kernels::LinearBackend backend,
-                                                            Isa isa);
+                                                            kernels::LinearBackend backend);
   // Replaces workspace.hidden [tokens, hidden] by the layer's output.
   void Run(const PackedBatch& batch, FloatWorkspace& workspace) const;
   size_t weight_bytes() const;
 
  private:
-  FloatLayer(const EncoderConfig& config, const LayerWeights& weights, Isa isa);
+  FloatLayer(const Context& context, const LayerWeights& weights);
   absl::Status Init(const LayerWeights& weights, kernels::LinearBackend backend, Isa isa);
 
   void Attention(const PackedBatch& batch, FloatWorkspace& workspace) const;
+  void RotateSequence(size_t first_token, int length, FloatWorkspace& workspace) const;
   void AttendSequence(size_t first_token, int length, FloatWorkspace& workspace) const;
   // Rows [first, first + rows): attention output, feed-forward, residuals and norms.
   void FinishRows(int first, int rows, FloatWorkspace& workspace) const;
@@ -43,6 +50,7 @@ class FloatLayer {
 
   const EncoderConfig config_;
   const kernels::VectorKernels& kernels_;
+  const PositionalEncoding& positions_;
   Norm attention_norm_, output_norm_;
   std::unique_ptr<kernels::Linear> query_key_value_;  // hidden -> 3 x heads x head_size, fused
   std::unique_ptr<kernels::Linear> attention_output_;

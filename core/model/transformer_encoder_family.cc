@@ -1,0 +1,131 @@
+// A PyTorch nn.Embedding and nn.TransformerEncoder, under PyTorch's names; written by
+// scripts/export_transformer_encoder.py, whose docstring describes the fields.
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/base/status_macros.h"
+#include "core/model/config_family.h"
+#include "core/model/json_reader.h"
+
+namespace contexture {
+namespace {
+
+const SizeField kSizes[] = {
+    {{"d_model", kMaxHidden}, [](EncoderConfig& c) -> int& { return c.hidden_size; }},
+    {{"num_layers", kMaxLayers}, [](EncoderConfig& c) -> int& { return c.num_layers; }},
+    {{"nhead", kMaxHidden}, [](EncoderConfig& c) -> int& { return c.attention.num_heads; }},
+    {{"dim_feedforward", kMaxIntermediate, 2048},
+     [](EncoderConfig& c) -> int& { return c.feed_forward.intermediate_size; }},
+    {{"vocab_size", kMaxVocabulary}, [](EncoderConfig& c) -> int& { return c.vocabulary_size; }},
+    {{"max_len", kMaxPositions}, [](EncoderConfig& c) -> int& { return c.position.num_positions; }},
+};
+constexpr absl::string_view kOthers[] = {
+    "positional_encoding", "sparse_table", "rope_theta", "scale_embedding",
+    "norm_first",          "final_norm",   "bias"};
+// Of training, and of how PyTorch lays out and runs the same computation.
+constexpr absl::string_view kHarmless[] = {"dropout", "batch_first", "enable_nested_tensor"};
+
+struct PositionName {
+  absl::string_view name;
+  PositionKind kind;
+};
+constexpr PositionName kPositionNames[] = {
+    {"none", PositionKind::kNone},       {"sinusoidal", PositionKind::kSinusoidal},
+    {"learned", PositionKind::kLearned}, {"sparse", PositionKind::kSparse},
+    {"rotary", PositionKind::kRotary},   {"alibi", PositionKind::kAlibi},
+};
+
+absl::StatusOr<PositionKind> ReadPositionKind(const Json& json) {
+  constexpr absl::string_view kName = "positional_encoding";
+  const auto found = json.find(std::string(kName));
+  if (found == json.end()) {
+    return absl::InvalidArgumentError(absl::StrCat(kConfigFile, " lacks ", Quote(kName)));
+  }
+  if (!found->is_string()) return WrongType(kConfigFile, kName, *found, "a string");
+  std::vector<absl::string_view> computed;
+  for (const PositionName& known : kPositionNames) {
+    if (found->get_ref<const std::string&>() == known.name) return known.kind;
+    computed.push_back(known.name);
+  }
+  return NotComputed(kConfigFile, kName, *found, absl::StrJoin(computed, ", "));
+}
+
+// What a scheme asks of the sizes.
+absl::Status CheckPositions(const EncoderConfig& config) {
+  const int positions = config.position.num_positions;
+  const int head_size = config.attention.head_size;
+  switch (config.position.kind) {
+    case PositionKind::kSinusoidal:
+      if (config.hidden_size % 2 == 0) return absl::OkStatus();
+      return absl::InvalidArgumentError(
+          absl::StrCat(kConfigFile, ": 'd_model' is ", config.hidden_size,
+                       "; with sinusoidal positions, which pair a sine with a cosine, it must be "
+                       "even"));
+    case PositionKind::kRotary:
+      if (head_size % 2 == 0) return absl::OkStatus();
+      return absl::InvalidArgumentError(absl::StrCat(
+          kConfigFile, ": a head has ", head_size, " elements ('d_model' ", config.hidden_size,
+          " / 'nhead' ", config.attention.num_heads,
+          "); with rotary positions, which turn pairs of them, it must have an even number"));
+    case PositionKind::kSparse:
+      if (positions <= config.hidden_size) return absl::OkStatus();
+      return absl::InvalidArgumentError(
+          absl::StrCat(kConfigFile, ": 'max_len' is ", positions,
+                       "; one-hot sparse positions need a dimension each, and 'd_model' has ",
+                       config.hidden_size));
+    default:
+      return absl::OkStatus();
+  }
+}
+
+absl::Status ReadPositions(const Json& json, EncoderConfig& config) {
+  PositionConfig& position = config.position;
+  CTX_ASSIGN_OR_RETURN(position.kind, ReadPositionKind(json));
+  CTX_ASSIGN_OR_RETURN(const bool sparse_table,
+                       ReadBoolean(json, kConfigFile, {"sparse_table", false}));
+  if (sparse_table && position.kind != PositionKind::kSparse) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(kConfigFile, " 'sparse_table' is true with 'positional_encoding' ",
+                     Show(json["positional_encoding"]), "; only \"sparse\" has that table"));
+  }
+  if (sparse_table) position.kind = PositionKind::kSparseLearned;
+  CTX_ASSIGN_OR_RETURN(
+      position.rotary_theta,
+      ReadNumber(json, kConfigFile,
+                 {.name = "rope_theta", .min = 1.0, .max = 1e12, .fallback = 10000.0}));
+  config.max_length = position.num_positions;
+  return CheckPositions(config);
+}
+
+absl::Status Complete(const Json& json, EncoderConfig& config) {
+  CTX_RETURN_IF_ERROR(ReadPositions(json, config));
+  CTX_ASSIGN_OR_RETURN(const bool norm_first,
+                       ReadBoolean(json, kConfigFile, {"norm_first", false}));
+  config.norm_placement = norm_first ? NormPlacement::kPre : NormPlacement::kPost;
+  CTX_ASSIGN_OR_RETURN(const bool scaled, ReadBoolean(json, kConfigFile, {"scale_embedding"}));
+  config.embedding_scale = scaled ? std::sqrt(static_cast<float>(config.hidden_size)) : 1.0f;
+  CTX_ASSIGN_OR_RETURN(config.final_norm, ReadBoolean(json, kConfigFile, {"final_norm", false}));
+  CTX_ASSIGN_OR_RETURN(config.biases, ReadBoolean(json, kConfigFile, {"bias", true}));
+  config.type_vocabulary_size = 0;
+  config.embedding_norm = false;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+const Family kTransformerEncoderFamily = {
+    .model_type = "transformer_encoder",
+    .sizes = kSizes,
+    .activation = {"activation", "relu"},
+    .epsilon = {"layer_norm_eps", 1e-5},
+    .others = kOthers,
+    .fixed = {},
+    .harmless = kHarmless,
+    .complete = Complete,
+};
+
+}  // namespace contexture

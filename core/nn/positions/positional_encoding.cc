@@ -1,0 +1,34 @@
+#include "core/nn/positions/positional_encoding.h"
+
+#include "core/nn/positions/alibi.h"
+#include "core/nn/positions/no_positions.h"
+#include "core/nn/positions/position_table.h"
+#include "core/nn/positions/rotary.h"
+#include "core/nn/positions/sinusoidal.h"
+#include "core/nn/positions/sparse.h"
+
+namespace contexture::nn {
+
+std::unique_ptr<PositionalEncoding> MakePositionalEncoding(const EncoderConfig& config,
+                                                           const EncoderWeights& weights) {
+  const PositionConfig& position = config.position;
+  switch (position.kind) {
+    case PositionKind::kNone:
+      break;
+    case PositionKind::kLearned:
+    case PositionKind::kSparseLearned:
+      return std::make_unique<PositionTable>(weights.position_embedding, position.offset);
+    case PositionKind::kSinusoidal:
+      return std::make_unique<SinusoidalPositions>(position.num_positions, config.hidden_size);
+    case PositionKind::kSparse:
+      return std::make_unique<SparsePositions>(position.num_positions, config.hidden_size);
+    case PositionKind::kRotary:
+      return std::make_unique<RotaryPositions>(position.num_positions, config.attention.head_size,
+                                               position.rotary_theta);
+    case PositionKind::kAlibi:
+      return std::make_unique<AlibiPositions>(config.attention.num_heads);
+  }
+  return std::make_unique<NoPositions>(config.hidden_size);
+}
+
+}  // namespace contexture::nn

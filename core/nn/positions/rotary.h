@@ -1,0 +1,32 @@
+#pragma once
+
+#include "core/base/aligned_buffer.h"
+#include "core/nn/positions/positional_encoding.h"
+
+namespace contexture::nn {
+
+// Rotary embedding (Su et al. 2021): in each head, elements i and i + head_size / 2 of a query or
+// key turn by position * theta^(-2i / head_size), so that a score depends on the distance of its
+// two tokens. Pairs are half a head apart ("rotate half"), as in most published models, not
+// neighbours.
+class RotaryPositions : public PositionalEncoding {
+ public:
+  // HEAD_SIZE is even.
+  RotaryPositions(int num_positions, int head_size, float theta);
+
+  void RotateQueryKey(const QueryKeyRows& rows) const override;
+  bool rotates() const override { return true; }
+  // Of a head: cosines in its first half, sines in its second.
+  int columns() const override { return head_size_; }
+  void WriteMatrix(int length, float* matrix) const override;
+  size_t bytes() const override { return turns_.bytes(); }
+
+ private:
+  // Turns all heads of one row.
+  void Turn(const float* turn, int num_heads, float* row) const;
+
+  const int head_size_;
+  AlignedBuffer<float> turns_;  // [positions, head_size], see columns()
+};
+
+}  // namespace contexture::nn
