@@ -1,53 +1,17 @@
 #include "tests/golden/golden_file.h"
 
-#include <cstring>
 #include <exception>
-#include <fstream>
-#include <iterator>
 #include <stdexcept>
 
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
+#include "tests/golden/golden_tensors.h"
 
 namespace contexture::test_support {
 namespace {
 
 using Json = nlohmann::json;
-
-// The tensors of a safetensors file. Throws on anything unexpected; ReadGoldenFile catches.
-class Tensors {
- public:
-  explicit Tensors(std::string bytes) : bytes_(std::move(bytes)) {
-    uint64_t header_size = 0;
-    if (bytes_.size() < sizeof(header_size)) throw std::runtime_error("no header");
-    std::memcpy(&header_size, bytes_.data(), sizeof(header_size));
-    if (header_size > bytes_.size() - sizeof(header_size)) throw std::runtime_error("cut header");
-    data_begin_ = sizeof(header_size) + header_size;
-    header_ = Json::parse(bytes_.substr(sizeof(header_size), header_size));
-  }
-
-  template <typename T>
-  std::vector<T> Read(const std::string& name, const char* data_type) const {
-    const Json& entry = header_.at(name);
-    if (entry.at("dtype") != data_type) throw std::runtime_error(name + ": unexpected dtype");
-    const size_t begin = entry.at("data_offsets").at(0);
-    const size_t end = entry.at("data_offsets").at(1);
-    if (begin > end || end > bytes_.size() - data_begin_) throw std::runtime_error(name + ": cut");
-    std::vector<T> values((end - begin) / sizeof(T));
-    std::memcpy(values.data(), bytes_.data() + data_begin_ + begin, values.size() * sizeof(T));
-    return values;
-  }
-
-  std::vector<int64_t> Integers(const std::string& name) const {
-    return Read<int64_t>(name, "I64");
-  }
-  std::vector<float> Floats(const std::string& name) const { return Read<float>(name, "F32"); }
-
- private:
-  std::string bytes_;
-  size_t data_begin_ = 0;
-  Json header_;
-};
+using Tensors = GoldenTensors;
 
 template <typename To, typename From>
 std::vector<To> Slice(const std::vector<From>& values, int64_t begin, int64_t end) {
@@ -55,12 +19,6 @@ std::vector<To> Slice(const std::vector<From>& values, int64_t begin, int64_t en
     throw std::runtime_error("an offset is outside its tensor");
   }
   return std::vector<To>(values.begin() + begin, values.begin() + end);
-}
-
-absl::StatusOr<std::string> ReadBytes(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) return absl::NotFoundError(absl::StrCat("cannot open ", path));
-  return std::string(std::istreambuf_iterator<char>(stream), {});
 }
 
 GoldenFile Parse(const std::string& document_bytes, std::string tensor_bytes) {

@@ -1,0 +1,155 @@
+// The vectors of PyTorch's nn.TransformerEncoder (make_transformer_encoder.py), through a model
+// directory, the engine and its float path.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "core/engine/engine.h"
+#include "core/model/model_directory.h"
+#include "tests/golden/encode_batch.h"
+#include "tests/golden/golden_tensors.h"
+#include "tests/support/files.h"
+#include "tests/support/safetensors_writer.h"
+#include "tests/support/status_matchers.h"
+
+namespace contexture {
+namespace {
+
+using test_support::BitIdentical;
+using test_support::EncodeBatch;
+using test_support::GoldenTensors;
+using test_support::IsOk;
+using test_support::SequenceVectors;
+using test_support::StoredTensor;
+using Json = nlohmann::json;
+
+// Another order of the same float additions through a few layers; see docs/numerics.md.
+constexpr double kTolerance = 2e-5;
+constexpr char kStem[] = "tests/golden/transformer_encoder";
+
+// A multiple of 2^-23 in [-1, 1) from the finaliser of SplitMix64, as in the script.
+float HashFloat(uint64_t tensor, uint64_t element) {
+  uint64_t x = (tensor << 32) + element;
+  x *= 0x9E3779B97F4A7C15;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
+  x = x ^ (x >> 31);
+  return static_cast<float>(static_cast<double>(x >> 40) * 0x1p-23 - 1.0);
+}
+
+StoredTensor MakeTensor(uint64_t index, const Json& recipe) {
+  const std::vector<int64_t> shape = recipe.at("shape");
+  const float centre = recipe.at("centre"), spread = recipe.at("spread");
+  size_t count = 1;
+  for (int64_t extent : shape) count *= static_cast<size_t>(extent);
+  std::vector<float> values(count);
+  for (size_t i = 0; i < count; ++i) values[i] = centre + spread * HashFloat(index, i);
+  return test_support::Float32Tensor(recipe.at("name").get<std::string>(), shape, values);
+}
+
+const Json& Document() {
+  static const Json document =
+      Json::parse(test_support::ReadBytes(absl::StrCat(kStem, ".json")).value());
+  return document;
+}
+const GoldenTensors& Tensors() {
+  static const GoldenTensors tensors(
+      test_support::ReadBytes(absl::StrCat(kStem, ".safetensors")).value());
+  return tensors;
+}
+
+class TransformerEncoderGoldenTest : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    const Json& cases = Document().at("cases");
+    const auto found = std::find_if(cases.begin(), cases.end(),
+                                    [](const Json& c) { return c.at("name") == GetParam(); });
+    ASSERT_NE(found, cases.end());
+    ASSERT_THAT(test_support::WriteFile(directory_.File("config.json"), found->at("config").dump()),
+                IsOk());
+    std::vector<StoredTensor> tensors;
+    for (const Json& recipe : found->at("tensors")) {
+      tensors.push_back(MakeTensor(tensors.size(), recipe));
+    }
+    ASSERT_THAT(test_support::WriteSafetensors(directory_.File("model.safetensors"), tensors),
+                IsOk());
+    auto model = LoadModelDirectory(directory_.path());
+    ASSERT_THAT(model, IsOk());
+    auto engine = LoadEngine(*std::move(model), {});
+    ASSERT_THAT(engine, IsOk());
+    engine_ = *std::move(engine);
+    ReadSequences();
+  }
+
+  void ReadSequences() {
+    const auto ids = Tensors().Integers(GetParam() + ".ids");
+    const size_t length = Tensors().Shape(GetParam() + ".ids").at(1);
+    for (size_t first = 0; first < ids.size(); first += length) {
+      sequences_.emplace_back(ids.begin() + first, ids.begin() + first + length);
+    }
+  }
+
+  // The vectors of all sequences as one batch, or each as a batch of its own.
+  std::vector<SequenceVectors> Encode(bool together) {
+    const std::unique_ptr<Workspace> workspace = engine_->NewWorkspace();
+    std::vector<const std::vector<uint32_t>*> batch;
+    std::vector<SequenceVectors> vectors;
+    for (size_t i = 0; i < sequences_.size(); ++i) {
+      batch.push_back(&sequences_[i]);
+      if (together && i + 1 < sequences_.size()) continue;
+      auto result = EncodeBatch(*engine_, *workspace, batch);
+      EXPECT_THAT(result, IsOk());
+      if (!result.ok()) return {};
+      std::move(result->begin(), result->end(), std::back_inserter(vectors));
+      batch.clear();
+    }
+    return vectors;
+  }
+
+  test_support::TemporaryDirectory directory_;
+  std::unique_ptr<Engine> engine_;
+  std::vector<std::vector<uint32_t>> sequences_;
+};
+
+TEST_P(TransformerEncoderGoldenTest, VectorsAreThoseOfPyTorch) {
+  const std::vector<SequenceVectors> vectors = Encode(/*together=*/true);
+  ASSERT_EQ(vectors.size(), sequences_.size());
+  const auto rows = Tensors().Integers(GetParam() + ".rows");
+  const auto expected = Tensors().Floats(GetParam() + ".vectors");
+  const size_t size = engine_->info().config.hidden_size, length = sequences_[0].size();
+  ASSERT_EQ(expected.size(), rows.size() * size);
+  double worst = 0;
+  for (size_t r = 0; r < rows.size(); ++r) {
+    const float* got = vectors[rows[r] / length].tokens.data() + rows[r] % length * size;
+    for (size_t c = 0; c < size; ++c) {
+      const double error = std::abs(double{got[c]} - double{expected[r * size + c]});
+      ASSERT_LE(error, kTolerance) << "token " << rows[r] << ", element " << c;
+      worst = std::max(worst, error);
+    }
+  }
+  std::printf("%s: %zu rows, worst absolute error %.3g\n", GetParam().c_str(), rows.size(), worst);
+}
+
+TEST_P(TransformerEncoderGoldenTest, ASequenceHasTheSameBitsAloneAndInABatch) {
+  const std::vector<SequenceVectors> together = Encode(true), alone = Encode(false);
+  ASSERT_EQ(together.size(), alone.size());
+  for (size_t i = 0; i < alone.size(); ++i) EXPECT_TRUE(BitIdentical(together[i], alone[i])) << i;
+}
+
+std::vector<std::string> CaseNames() {
+  std::vector<std::string> names;
+  for (const Json& c : Document().at("cases")) names.push_back(c.at("name"));
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, TransformerEncoderGoldenTest, testing::ValuesIn(CaseNames()),
+                         [](const auto& param) { return param.param; });
+
+}  // namespace
+}  // namespace contexture
