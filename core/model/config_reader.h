@@ -6,8 +6,8 @@
 
 namespace contexture {
 
-// Reads the text of a config.json. One table in config_reader.cc has a row per family
-// (`model_type`) with its field names; a family is added there and in weight_binder.cc.
+// Reads the text of a config.json. Each family (`model_type`) has its field names in a
+// file of its own (config_family.h); one is added there and in weight_binder.cc.
 // INVALID_ARGUMENT: no valid JSON, a required field is absent, a value has the wrong type or an
 // impossible size. FAILED_PRECONDITION: a family, field or value that this version does not
 // compute, named with its value. Fields that cannot change the computation are ignored by name; no
