@@ -7,7 +7,7 @@ BUILD_PACKAGES=(
 )
 TEST_PACKAGES=(libgmock-dev libgtest-dev)
 # What Cargo.lock's format and the tokenizers crate need.
-CARGO_MINIMUM=1.80
+CARGO_MINIMUM=1.85
 
 repository() { cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd; }
 
@@ -27,6 +27,9 @@ compile() {
   local directory=$1 label=$2
   shift 2
   export NINJA_STATUS="[$label %p %es] "
+  # Paths relative to the checkout, so that another checkout finds the same objects in the cache.
+  export CCACHE_BASEDIR CCACHE_NOHASHDIR=1
+  CCACHE_BASEDIR=$(repository)
   if [ -t 2 ]; then
     ninja -C "$directory" -j "$JOBS" "$@" >&2
   else
