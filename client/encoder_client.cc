@@ -2,8 +2,10 @@
 
 #include <grpcpp/client_context.h>
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "client/channel.h"
 #include "client/status_conversion.h"
 
@@ -12,18 +14,29 @@ namespace {
 
 namespace health = grpc::health::v1;
 
+constexpr int kMaxAttempts = 4;
+constexpr absl::Duration kCancelledBackoff = absl::Milliseconds(100);
+
 // One unary call with a deadline. `method` is of the generated stub.
 template <typename Stub, typename Request, typename Response>
 absl::StatusOr<Response> Call(Stub& stub, absl::Duration timeout,
                               grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                            Response*),
                               const Request& request) {
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
-  Response response;
-  const grpc::Status status = (stub.*method)(&context, request, &response);
-  if (!status.ok()) return ToStatus(status);
-  return response;
+  const absl::Time deadline = absl::Now() + timeout;
+  for (int attempt = 1;; ++attempt) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(deadline));
+    Response response;
+    const grpc::Status status = (stub.*method)(&context, request, &response);
+    if (status.ok()) return response;
+    // Nobody here cancels: gRPC 1.51 ends calls so that reach a server just as it shuts down. They
+    // were not admitted, and no method has side effects.
+    if (status.error_code() != grpc::StatusCode::CANCELLED || attempt == kMaxAttempts) {
+      return ToStatus(status);
+    }
+    absl::SleepFor(std::min(kCancelledBackoff * attempt, deadline - absl::Now()));
+  }
 }
 
 }  // namespace

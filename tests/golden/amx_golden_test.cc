@@ -1,0 +1,112 @@
+// The precisions of AMX on the real all-MiniLM-L6-v2 against what transformers computes in float32
+// (make_golden.py). Needs its directory in CONTEXTURE_MODEL_DIR and a CPU with AMX; skipped
+// without.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "core/base/cpu_info.h"
+#include "core/engine/engine.h"
+#include "tests/golden/encode_batch.h"
+#include "tests/golden/golden_file.h"
+
+namespace contexture {
+namespace {
+
+using test_support::BitIdentical;
+using test_support::EncodeBatch;
+using test_support::GoldenFile;
+using test_support::GoldenText;
+using test_support::SequenceVectors;
+
+// A split keeps 16 bits of each factor of a product, bfloat16 keeps 8.
+struct Bound {
+  Precision precision;
+  double token_difference;
+  double pooled_cosine;
+};
+
+class AmxGoldenTest : public testing::TestWithParam<Bound> {
+ protected:
+  void SetUp() override {
+    const char* directory = std::getenv("CONTEXTURE_MODEL_DIR");
+    if (directory == nullptr) GTEST_SKIP() << "CONTEXTURE_MODEL_DIR is not set";
+    if (DetectIsa() != Isa::kAmx) GTEST_SKIP() << "no AMX here: " << Name(DetectIsa());
+    auto golden = test_support::ReadGoldenFile("tests/golden/all_minilm_l6_v2");
+    ASSERT_TRUE(golden.ok()) << golden.status();
+    golden_ = *std::move(golden);
+    auto model = LoadModelDirectory(directory);
+    ASSERT_TRUE(model.ok()) << model.status();
+    auto engine = LoadEngine(*std::move(model), {.precision = GetParam().precision});
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    engine_ = *std::move(engine);
+    workspace_ = engine_->NewWorkspace();
+  }
+
+  SequenceVectors Alone(const GoldenText& text) {
+    auto result = EncodeBatch(*engine_, *workspace_, {&text.ids});
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() ? std::move(result->front()) : SequenceVectors();
+  }
+
+  GoldenFile golden_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Workspace> workspace_;
+};
+
+double Cosine(const std::vector<float>& a, const std::vector<float>& b) {
+  double ab = 0, aa = 0, bb = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    ab += double{a[i]} * b[i];
+    aa += double{a[i]} * a[i];
+    bb += double{b[i]} * b[i];
+  }
+  return ab / std::sqrt(aa * bb);
+}
+
+TEST_P(AmxGoldenTest, VectorsStayWithinTheBoundOfThePrecision) {
+  double lowest = 1, worst = 0;
+  for (const GoldenText& text : golden_.texts) {
+    const SequenceVectors got = Alone(text);
+    ASSERT_EQ(got.pooled.size(), text.pooled.size());
+    const double cosine = Cosine(got.pooled, text.pooled);
+    EXPECT_GE(cosine, GetParam().pooled_cosine) << text.name;
+    lowest = std::min(lowest, cosine);
+    const size_t hidden = golden_.hidden_size;
+    for (size_t row = 0; row < text.rows.size(); ++row) {
+      for (size_t c = 0; c < hidden; ++c) {
+        const double difference = std::abs(double{got.tokens[text.rows[row] * hidden + c]} -
+                                           text.token_vectors[row * hidden + c]);
+        worst = std::max(worst, difference);
+      }
+    }
+  }
+  EXPECT_LE(worst, GetParam().token_difference);
+  std::printf("%s: lowest pooled cosine 1 - %.3g, worst token difference %.3g\n",
+              engine_->info().precision.c_str(), 1 - lowest, worst);
+}
+
+TEST_P(AmxGoldenTest, ABatchOfAllTextsGivesTheBitsOfEachAlone) {
+  std::vector<const std::vector<uint32_t>*> sequences;
+  for (const GoldenText& text : golden_.texts) sequences.push_back(&text.ids);
+  auto together = EncodeBatch(*engine_, *workspace_, sequences);
+  ASSERT_TRUE(together.ok()) << together.status();
+  for (size_t i = 0; i < golden_.texts.size(); ++i) {
+    EXPECT_TRUE(BitIdentical((*together)[i], Alone(golden_.texts[i]))) << golden_.texts[i].name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Precisions, AmxGoldenTest,
+                         testing::Values(Bound{Precision::kFloat32Split, 1e-4, 0.999999},
+                                         Bound{Precision::kBfloat16, 0.1, 0.9999}),
+                         [](const auto& param) {
+                           return param.param.precision == Precision::kBfloat16 ? "Bf16" : "Split";
+                         });
+
+}  // namespace
+}  // namespace contexture
