@@ -72,7 +72,8 @@ class Peer:
         return self._answer()
 
     def measure(self, workload: workloads.Workload, seconds: float, warm_up: float) -> dict:
-        return self._ask({"do": "measure", "sequences": str(self.folder / f"{workload.source}.jsonl"),
+        return self._ask({"do": "measure", "load": workload.name,
+                          "sequences": str(self.folder / f"{workload.source}.jsonl"),
                           "batch": workload.batch, "sort": workload.sort_for_peers,
                           "seconds": seconds, "warm_up": warm_up})
 

@@ -43,6 +43,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=2, help="measured a round (default 2)")
     parser.add_argument("--rounds", type=int, default=3, help="default 3")
     parser.add_argument("--warm-up", type=float, default=1, help="seconds before each measurement")
+    parser.add_argument("--no-accuracy", action="store_true", help="speed alone")
     return parser.parse_args()
 
 
@@ -162,7 +163,8 @@ def main() -> None:
     if not contenders:
         sys.exit("nothing to measure: no contender started")
     try:
-        run.measure_accuracy(contenders)
+        if not arguments.no_accuracy:
+            run.measure_accuracy(contenders)
         for number in range(arguments.rounds):
             run.measure_round(number, contenders)
     finally:

@@ -87,7 +87,8 @@ def ratio_table(figures: Figures) -> list[str]:
 
 
 def full_table(figures: Figures) -> list[str]:
-    kinds = [f"min cosine, {count} {kind}" for kind, count in figures.document["probes"].items()]
+    probes = figures.document["probes"] if figures.document["accuracy"] else {}
+    kinds = [f"min cosine, {count} {kind}" for kind, count in probes.items()]
     lines = [_row(["", *(load.title for load in figures.loads), *kinds]),
              _row(["---"] * (len(figures.loads) + 1 + len(kinds)))]
     for name in figures.ours + figures.peers:
@@ -100,9 +101,22 @@ def full_table(figures: Figures) -> list[str]:
                          if values else "not measured")
         cosines = figures.document["accuracy"].get(name, {})
         cells += [f"{cosines[kind]:.6f}" if kind in cosines else "not measured"
-                  for kind in figures.document["probes"]]
+                  for kind in probes]
         lines.append(_row(cells))
     return lines
+
+
+def limit_table(figures: Figures) -> list[str]:
+    """How much of the measured rate of the product kernels alone each of our figures is."""
+    loads = [load for load in figures.loads if not load.sort_for_peers]
+    lines = [_row(["share of the GEMM limit", *(load.title for load in loads)]),
+             _row(["---"] * (len(loads) + 1))]
+    for name in figures.ours:
+        results = figures.document["results"].get(name, {})
+        shares = [[one["gemm_limit_share"] for one in results.get(load.name, [])] for load in loads]
+        lines.append(_row([name, *(f"{statistics.median(values):.0%}" if values else "not measured"
+                                   for values in shares)]))
+    return lines if figures.ours else []
 
 
 def failure_lines(document: dict) -> list[str]:
@@ -119,13 +133,13 @@ def markdown(document: dict) -> str:
     return "\n".join([
         f"{document['model']} on {document['cpu']}, {document['threads']} "
         f"thread{'s' if document['threads'] > 1 else ''}; it has {', '.join(document['flags'])}; "
-        f"Contexture computes with {document['isa']}. Medians of {document['rounds']} rounds of at least "
+        f"Contexture computes with {document['isa']}. Medians of {document['rounds']} round{'s' if document['rounds'] > 1 else ''} of at least "
         f"{document['seconds']:g} s after {document['warm_up']:g} s of warm-up.",
         "", *ratio_table(figures), "",
         "Real tokens a second, for latencies the median time of a call; in brackets the range over the "
         "rounds. Ours run the sorted load as it arrives. Cosines are to transformers in f32, each sequence "
         "alone.",
-        "", *full_table(figures), "",
+        "", *full_table(figures), "", *limit_table(figures), "",
         *failure_lines(document),
         *([f"Contexture's own measure of accuracy, to f32 on its built-in probes: {', '.join(built_in)}."]
           if built_in else []),
