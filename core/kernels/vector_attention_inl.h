@@ -116,21 +116,30 @@ inline void BiasRow(const AttentionArgs& args, float* row, int query, int keys) 
   }
 }
 
+// A block of queries whose weights are in the scratch.
+struct WeightedRows {
+  int rows;
+  int keys;
+  const float* inverse;  // [kTileRows], what the weights of a row are multiplied by
+  float* context;        // of the first row
+};
+
 template <int kVectors>
-inline void ContextBlock(const AttentionArgs& args, const AttentionScratch& s, const float* inverse,
-                         int rows, float* context, int column, int keys) {
+inline void ContextBlock(const AttentionArgs& args, const AttentionScratch& s,
+                         const WeightedRows& block, int column) {
   const float* weights[F32::kTileRows];
   for (int r = 0; r < F32::kTileRows; ++r) {
     weights[r] = s.scores + static_cast<size_t>(r) * s.key_stride;
   }
   F32 tile[F32::kTileRows][kVectors];
-  MultiplyTile<F32::kTileRows, kVectors>(weights, s.value + column, s.value_stride, keys, tile);
-  for (int r = 0; r < rows; ++r) {
+  MultiplyTile<F32::kTileRows, kVectors>(weights, s.value + column, s.value_stride, block.keys,
+                                         tile);
+  for (int r = 0; r < block.rows; ++r) {
     for (int v = 0; v < kVectors; ++v) {
       const int at = column + v * F32::kLanes;
       const int lanes = args.head_size - at < F32::kLanes ? args.head_size - at : F32::kLanes;
-      StoreLanes(tile[r][v] * F32::Set(inverse[r]),
-                 context + static_cast<size_t>(r) * args.context_stride + at, lanes);
+      StoreLanes(tile[r][v] * F32::Set(block.inverse[r]),
+                 block.context + static_cast<size_t>(r) * args.context_stride + at, lanes);
     }
   }
 }
@@ -159,13 +168,14 @@ inline void AttendBlock(const AttentionArgs& args, const AttentionScratch& s, in
     inverse[r] = SoftmaxRow(row, limit, biased ? 1.0f : args.scale);
     for (int k = RoundUp(limit, F32::kLanes); k < keys; ++k) row[k] = 0.0f;
   }
-  float* context = args.context + static_cast<size_t>(first) * args.context_stride;
+  const WeightedRows block = {rows, seen, inverse,
+                              args.context + static_cast<size_t>(first) * args.context_stride};
   const int columns = RoundUp(args.head_size, F32::kLanes);
   int c = 0;
   for (; c + 2 * F32::kLanes <= columns; c += 2 * F32::kLanes) {
-    ContextBlock<2>(args, s, inverse, rows, context, c, seen);
+    ContextBlock<2>(args, s, block, c);
   }
-  if (c < columns) ContextBlock<1>(args, s, inverse, rows, context, c, seen);
+  if (c < columns) ContextBlock<1>(args, s, block, c);
 }
 
 inline void Attend(const AttentionArgs& args) {

@@ -44,7 +44,7 @@ ServerStream::Action EncodeStream::NextAction() {
   }
   if (!writing_ && !answers_.empty()) {
     writing_ = true;
-    write_buffer_ = std::move(answers_.front());
+    write_buffer_.Swap(&answers_.front());
     answers_.pop_front();
     return Action::kWrite;
   }
