@@ -133,7 +133,7 @@ def markdown(document: dict) -> str:
     return "\n".join([
         f"{document['model']} on {document['cpu']}, {document['threads']} "
         f"thread{'s' if document['threads'] > 1 else ''}; it has {', '.join(document['flags'])}; "
-        f"Contexture computes with {document['isa']}. Medians of {document['rounds']} round{'s' if document['rounds'] > 1 else ''} of at least "
+        f"Contexture computes with {document['isa']}. Rounds: {document['rounds']}, medians over them; each at least "
         f"{document['seconds']:g} s after {document['warm_up']:g} s of warm-up.",
         "", *ratio_table(figures), "",
         "Real tokens a second, for latencies the median time of a call; in brackets the range over the "
@@ -167,7 +167,7 @@ def plot(document: dict, folder: Path) -> None:
             axis.barh(place, middle, color=COLOURS.get(document["precision"][name], "#888888"),
                       hatch=None if name in figures.ours else "///", edgecolor="white",
                       xerr=[[middle - min(values)], [max(values) - middle]])
-            axis.text(middle, place, f" {_number(middle, load.latency)}", va="center", fontsize=7)
+            axis.text(max(values), place, f" {_number(middle, load.latency)}", va="center", fontsize=7)
         axis.set_title(f"{load.title}\n" + ("ms, less is better" if load.latency
                                             else "tokens/s, more is better"), fontsize=9)
         axis.set_yticks(range(len(names)), names, fontsize=8)
