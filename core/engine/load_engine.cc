@@ -19,7 +19,7 @@ absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateFloatEncoder(const ModelDirec
                                                                 Isa isa) {
   auto encoder = nn::FloatEncoder::Create(directory.config, directory.weights,
                                           kernels::LinearBackend::kMicrokernel, isa);
-  if (encoder.ok()) return encoder;
+  if (!absl::IsUnimplemented(encoder.status())) return encoder;
   return nn::FloatEncoder::Create(directory.config, directory.weights,
                                   kernels::LinearBackend::kMatmul, isa);
 }

@@ -13,6 +13,9 @@ namespace {
 
 absl::Status Check(dnnl_status_t status, const char* step, const BrgemmShape& s) {
   if (status == dnnl_success) return absl::OkStatus();
+  if (status == dnnl_unimplemented) {
+    return absl::UnimplementedError("oneDNN has no float micro-kernels for this instruction set");
+  }
   return absl::InternalError(
       absl::StrFormat("oneDNN brgemm %s failed with status %d for m=%d n=%d k=%d", step,
                       static_cast<int>(status), s.m, s.n, s.k));

@@ -18,7 +18,7 @@ struct BrgemmShape {
 
 class BrgemmKernel {
  public:
-  // INTERNAL: oneDNN refuses the shape on this CPU.
+  // UNIMPLEMENTED: oneDNN has no such kernels for this CPU. INTERNAL: another refusal.
   static absl::StatusOr<std::shared_ptr<const BrgemmKernel>> Create(const BrgemmShape& shape);
   ~BrgemmKernel();
   BrgemmKernel(const BrgemmKernel&) = delete;

@@ -8,7 +8,7 @@
 
 namespace contexture::kernels {
 
-// LinearBackend::kMicrokernel. INTERNAL: oneDNN has no micro-kernel for this CPU.
+// LinearBackend::kMicrokernel. Statuses of BrgemmKernel::Create.
 absl::StatusOr<std::unique_ptr<Linear>> MakeBrgemmLinear(const LinearSpec& spec,
                                                          absl::Span<const LinearPart> parts);
 

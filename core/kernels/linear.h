@@ -45,7 +45,8 @@ class Linear {
   virtual size_t weight_bytes() const = 0;
 };
 
-// Packs the parts and generates the kernels. INTERNAL: oneDNN refuses (its message is included).
+// Packs the parts and generates the kernels. UNIMPLEMENTED: oneDNN has no micro-kernels for this
+// CPU (3.7: below AVX-512). INTERNAL: another refusal of oneDNN.
 absl::StatusOr<std::unique_ptr<Linear>> MakeLinear(LinearBackend backend, const LinearSpec& spec,
                                                    absl::Span<const LinearPart> parts);
 

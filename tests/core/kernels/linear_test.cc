@@ -25,6 +25,12 @@ AlignedBuffer<float> RandomWeights(int in, int out, int seed) {
 
 class LinearTest : public testing::TestWithParam<LinearBackend> {
  protected:
+  void SetUp() override {
+    if (GetParam() == LinearBackend::kMicrokernel && DetectIsa() < Isa::kAvx512) {
+      GTEST_SKIP() << "oneDNN has float micro-kernels from AVX-512 on, this is "
+                   << Name(DetectIsa());
+    }
+  }
   static std::unique_ptr<Linear> Make(const LinearSpec& spec, std::vector<LinearPart> parts) {
     auto linear = MakeLinear(GetParam(), spec, parts);
     EXPECT_TRUE(linear.ok()) << linear.status();
