@@ -115,10 +115,17 @@ void HealthService::SetStatuses(Status status) {
 // matter.
 void HealthService::NotifyWatchers() {
   absl::MutexLock lock(&mutex_);
-  std::erase_if(watchers_, [](const auto& weak) { return weak.expired(); });
+  Prune();
   for (const auto& weak : watchers_) {
     if (auto watcher = weak.lock()) watcher->Notify(StatusOf(watcher->name()));
   }
+}
+
+// The bound doubles with what is left, so that many open watches do not make each new one slow.
+void HealthService::Prune() {
+  constexpr size_t kFewest = 16;
+  std::erase_if(watchers_, [](const auto& weak) { return weak.expired(); });
+  prune_at_ = 2 * watchers_.size() + kFewest;
 }
 
 HealthService::Status HealthService::StatusOf(const std::string& name) {
@@ -166,6 +173,8 @@ grpc::ServerWriteReactor<HealthCheckResponse>* HealthService::Watch(
   if (shut_down_) {
     reactor->Stop();
   } else {
+    // The state may never change, and callers who poll with Watch leave an ended one each time.
+    if (watchers_.size() >= prune_at_) Prune();
     watchers_.push_back(stream);
   }
   return reactor;

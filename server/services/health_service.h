@@ -42,12 +42,15 @@ class HealthService final : public grpc::health::v1::Health::CallbackService {
 
   void SetStatuses(Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NotifyWatchers();
+  // Forgets the watches that have ended.
+  void Prune() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status StatusOf(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   absl::Mutex mutex_;
   bool shut_down_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<std::string, Status> statuses_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::weak_ptr<WatchStream>> watchers_ ABSL_GUARDED_BY(mutex_);
+  size_t prune_at_ ABSL_GUARDED_BY(mutex_) = 0;  // watchers_ is pruned when it has as many
 };
 
 }  // namespace contexture
