@@ -69,7 +69,9 @@ double MeanCosine(const std::vector<float>& a, const std::vector<float>& b, size
     aa += x * x;
     bb += y * y;
   }
-  return aa == 0 || bb == 0 ? 1.0 : ab / std::sqrt(aa * bb);
+  // A vector that vanished in one engine alone is as wrong as can be.
+  if (aa == 0 || bb == 0) return aa == bb ? 1.0 : 0.0;
+  return ab / std::sqrt(aa * bb);
 }
 
 }  // namespace

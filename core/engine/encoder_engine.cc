@@ -91,6 +91,7 @@ absl::Status EncoderEngine::Check(const PackedBatch& batch, const OutputPlan& pl
     return absl::InvalidArgumentError(absl::StrCat("output plan for ", plan.non_finite.size(),
                                                    " sequences, batch of ", batch.num_sequences()));
   }
+  CTX_RETURN_IF_ERROR(CheckSpans(batch, plan));
   for (int i = 0; i < batch.num_sequences(); ++i) {
     const bool ordered = batch.offsets[i] < batch.offsets[i + 1];
     if (!ordered || batch.length(i) > info_.config.max_length) {
@@ -100,6 +101,26 @@ absl::Status EncoderEngine::Check(const PackedBatch& batch, const OutputPlan& pl
     }
   }
   return CheckIds(batch);
+}
+
+// That what the offsets point to is there.
+absl::Status EncoderEngine::CheckSpans(const PackedBatch& batch, const OutputPlan& plan) {
+  if (batch.offsets.front() != 0 || batch.offsets.back() != batch.ids.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the batch's offsets are of tokens ", batch.offsets.front(), " to ",
+                     batch.offsets.back(), ", it has ", batch.ids.size()));
+  }
+  if (!batch.type_ids.empty() && batch.type_ids.size() != batch.ids.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("the batch has ", batch.type_ids.size(),
+                                                   " type ids for ", batch.ids.size(), " ids"));
+  }
+  if (!std::is_sorted(plan.offsets.begin(), plan.offsets.end()) ||
+      plan.offsets.back() > plan.slots.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("the plan's offsets end at ",
+                                                   plan.offsets.back(), ", it has ",
+                                                   plan.slots.size(), " slots"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status EncoderEngine::CheckIds(const PackedBatch& batch) const {

@@ -34,6 +34,7 @@ class EncoderEngine : public Engine {
   };
 
   absl::Status Check(const PackedBatch& batch, const OutputPlan& plan) const;
+  static absl::Status CheckSpans(const PackedBatch& batch, const OutputPlan& plan);
   absl::Status CheckIds(const PackedBatch& batch) const;
   int GroupEnd(const PackedBatch& batch, int first) const;
   void RunGroup(const PackedBatch& batch, const OutputPlan& plan, int first, int last,

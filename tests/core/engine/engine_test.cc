@@ -174,6 +174,27 @@ TEST_F(EngineTest, OutOfRangeInputIsRefused) {
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("0 tokens")));
 }
 
+TEST_F(EngineTest, SpansThatDoNotFitEachOtherAreRefused) {
+  Load({});
+  const Ids ids = {1, 2, 3}, offsets = {0, 3}, plan_offsets = {0, 1};
+  std::string output(OutputBytes(kTokens32, 3), '\0');
+  const std::vector<OutputSlot> slots = {{kTokens32, output.data()}};
+  non_finite_.assign(1, 0);
+  const auto run = [&](const PackedBatch& batch, absl::Span<const OutputSlot> given,
+                       const Ids& slot_offsets) {
+    return engine_->Run(batch, {given, slot_offsets, absl::MakeSpan(non_finite_)}, *workspace_);
+  };
+  EXPECT_THAT(run({ids, {}, offsets}, slots, plan_offsets), IsOk());
+  const auto invalid = absl::StatusCode::kInvalidArgument;
+  const Ids beyond = {0, 4}, late = {1, 3}, two_types = {0, 0}, falling = {1, 0};
+  EXPECT_THAT(run({ids, {}, beyond}, slots, plan_offsets), StatusIs(invalid, HasSubstr("4")));
+  EXPECT_THAT(run({ids, {}, late}, slots, plan_offsets), StatusIs(invalid, HasSubstr("1 to 3")));
+  EXPECT_THAT(run({ids, two_types, offsets}, slots, plan_offsets),
+              StatusIs(invalid, HasSubstr("2 type ids for 3")));
+  EXPECT_THAT(run({ids, {}, offsets}, {}, plan_offsets), StatusIs(invalid, HasSubstr("0 slots")));
+  EXPECT_THAT(run({ids, {}, offsets}, slots, falling), StatusIs(invalid, HasSubstr("slots")));
+}
+
 // Every precision that this CPU computes keeps the promise of the same bits.
 TEST_F(EngineTest, AmxPrecisionsKeepTheirAccuracyAndTheSameBitsInEveryBatch) {
   if (DetectIsa() != Isa::kAmx) GTEST_SKIP() << "no AMX here: " << Name(DetectIsa());
