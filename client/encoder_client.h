@@ -29,7 +29,8 @@ enum class HealthStatus { kServing, kNotServing, kServiceUnknown };
 // Connects at the first call, and again whenever the connection is lost.
 //
 // A call that fails with UNAVAILABLE is sent again up to 3 times, 0.1 to 1 s apart, unless many
-// have failed; no other failure is. Errors: the codes of the service (see encoder.proto);
+// have failed; one that fails with CANCELLED, which gRPC answers while a server shuts down, up to 3
+// times too; no other failure is. Errors: the codes of the service (see encoder.proto);
 // UNAVAILABLE where no server is reached or none serves; DEADLINE_EXCEEDED after the timeout.
 // Details that the server attached are payloads of the status, and in its message where a person
 // can use them.
