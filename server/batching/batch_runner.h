@@ -14,7 +14,8 @@
 namespace contexture {
 
 // Computes one batch after the other and answers its tasks: what a worker thread has. Allocates at
-// construction, and later only for a task longer than max_batch_tokens. Not thread safe.
+// construction, and later only for a task longer than max_batch_tokens or a batch with more outputs
+// than max_batch_tokens. Not thread safe.
 class BatchRunner {
  public:
   struct Context {

@@ -13,7 +13,7 @@
 namespace contexture {
 
 // Every reason that this server gives for a failure. The table in status_mapping.cc holds the name,
-// the code and whether to retry; docs list the same rows.
+// the code and whether to retry.
 enum class ErrorReason {
   kMalformedMessage,
   kModelNotFound,
@@ -62,8 +62,8 @@ inline constexpr char kPushbackTrailer[] = "grpc-retry-pushback-ms";
 // The culprit of an error.
 struct Culprit {
   std::string field;  // "inputs[3].text"; empty: no field of the request
-  // Every value that the message names, such as {"length", "600"}. Never a user's text or token
-  // ids.
+  // Every value that the message names, such as {"length", "600"}. Never a user's text, and of
+  // token ids only the one that is out of range.
   std::vector<std::pair<std::string, std::string>> values;
 };
 
