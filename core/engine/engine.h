@@ -85,7 +85,7 @@ class Engine {
 
 // Packs the weights of DIRECTORY and generates all kernels; the mapped file is released.
 // FAILED_PRECONDITION: the precision cannot be computed for this model on this CPU (the message
-// says why).
+// says why). RESOURCE_EXHAUSTED: the memory does not hold it.
 absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(ModelDirectory directory,
                                                    const EngineOptions& options);
 

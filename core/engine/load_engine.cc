@@ -1,4 +1,5 @@
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -90,6 +91,16 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadAutomatic(const ModelDirectory& dire
   return std::unique_ptr<Engine>(*std::move(candidate));
 }
 
+absl::StatusOr<std::unique_ptr<Engine>> Load(const ModelDirectory& directory,
+                                             const EngineOptions& options) {
+  if (!options.precision.has_value()) return LoadAutomatic(directory, options);
+  if (*options.precision != Precision::kFloat32) {
+    return LoadMeasured(directory, options, *options.precision);
+  }
+  CTX_ASSIGN_OR_RETURN(auto engine, LoadPrecision(directory, options, Precision::kFloat32));
+  return std::unique_ptr<Engine>(std::move(engine));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(ModelDirectory directory,
@@ -98,12 +109,15 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(ModelDirectory directory,
     return absl::InvalidArgumentError(
         absl::StrCat("max_batch_tokens is ", options.max_batch_tokens, ", must be at least 1"));
   }
-  if (!options.precision.has_value()) return LoadAutomatic(directory, options);
-  if (*options.precision != Precision::kFloat32) {
-    return LoadMeasured(directory, options, *options.precision);
+  try {
+    return Load(directory, options);
+  } catch (const std::bad_alloc&) {
+    // Tables and workspaces grow with numbers of config.json that no tensor has to match.
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "there is not enough memory for this model: hidden size ", directory.config.hidden_size,
+        ", ", directory.config.num_layers, " layers, up to ", directory.config.max_length,
+        " tokens, batches of ", options.max_batch_tokens));
   }
-  CTX_ASSIGN_OR_RETURN(auto engine, LoadPrecision(directory, options, Precision::kFloat32));
-  return std::unique_ptr<Engine>(std::move(engine));
 }
 
 }  // namespace contexture
