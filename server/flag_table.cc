@@ -171,13 +171,14 @@ std::vector<Flag> ServingFlags() {
 
 std::vector<Flag> ConnectionFlags() {
   return {
-      TimeFlag("connection-max-idle", "A connection without calls is closed after this",
+      TimeFlag("connection-max-idle", "A connection without calls is closed after this; 0: never",
                [](ServerOptions& o) -> absl::Duration& { return o.connection.max_idle; }),
-      TimeFlag("connection-max-age", "A connection is closed after this; clients spread anew",
+      TimeFlag("connection-max-age",
+               "A connection is closed after this, so that clients spread anew; 0: never",
                [](ServerOptions& o) -> absl::Duration& { return o.connection.max_age; }),
       TimeFlag("connection-max-age-grace", "What calls get to finish after the maximum age",
                [](ServerOptions& o) -> absl::Duration& { return o.connection.max_age_grace; }),
-      TimeFlag("keepalive-time", "A silent peer is pinged after this",
+      TimeFlag("keepalive-time", "A silent peer is pinged after this; 0: never",
                [](ServerOptions& o) -> absl::Duration& { return o.connection.keepalive_time; }),
       TimeFlag("keepalive-timeout", "A peer that does not answer a ping is dropped after this",
                [](ServerOptions& o) -> absl::Duration& { return o.connection.keepalive_timeout; }),

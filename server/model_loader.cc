@@ -42,7 +42,9 @@ absl::Status RunBatch(const Engine& engine, Workspace& workspace, const std::vec
 absl::Status WarmUp(const Engine& engine) {
   const EngineInfo& info = engine.info();
   const auto workspace = engine.NewWorkspace();
-  const int longest = std::max(1, info.config.max_length);
+  // Attention grows with the square of the length: a model of very long sequences is warm with
+  // shorter ones.
+  const int longest = std::clamp(info.config.max_length, 1, std::max(info.max_batch_tokens, 512));
   CTX_RETURN_IF_ERROR(RunBatch(engine, *workspace, {std::min(8, longest)}));
   std::vector<int> lengths = {longest};
   for (int left = info.max_batch_tokens - longest; left > 0; left -= lengths.back()) {
