@@ -1,3 +1,4 @@
+#include <cmath>
 #include <cstring>
 
 #include "core/kernels/amx_kernels.h"
@@ -8,6 +9,8 @@ namespace {
 uint16_t Round(float x) {
   uint32_t bits;
   std::memcpy(&bits, &x, sizeof(bits));
+  if (std::isnan(x))
+    return static_cast<uint16_t>(bits >> 16 | 0x40);  // rounding could make it a zero
   return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 float Widen(uint16_t x) {
