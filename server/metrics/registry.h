@@ -37,7 +37,8 @@ class ServerMetrics {
   ServerMetrics(const ServerMetrics&) = delete;
   ServerMetrics& operator=(const ServerMetrics&) = delete;
 
-  // A call ended with CODE after DURATION. Counted once per call; of a stream, once per request in it.
+  // A call ended with CODE after DURATION. Counted once per call; of a stream, once per request in
+  // it.
   void RecordRequest(Method method, absl::StatusCode code, absl::Duration duration);
   // Inputs were answered with CODE.
   void RecordItems(absl::StatusCode code, int64_t items);
