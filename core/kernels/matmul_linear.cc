@@ -17,8 +17,9 @@ namespace {
 using dnnl::memory;
 
 // Every product is of this many rows, the last ones filled up with zeros: oneDNN may order a row's
-// sums differently for another number of rows.
-constexpr int kPanelRows = 32;
+// sums differently for another number of rows, and for rows that are left over by its blocks of 2,
+// 3, 4, 6, 8 or 12 rows, all of which divide 24.
+constexpr int kPanelRows = 24;
 
 // A thread's memory for oneDNN's scratch and for panels that are not full; grows to what it is
 // asked for.
