@@ -46,4 +46,16 @@ absl::Status WriteSafetensors(absl::string_view path, absl::Span<const StoredTen
   return WriteFile(path, SafetensorsContents(tensors));
 }
 
+StoredTensor UniformTensor(const std::string& name, const std::vector<int64_t>& shape, float centre,
+                           float spread, std::mt19937& random) {
+  size_t count = 1;
+  for (int64_t extent : shape) count *= static_cast<size_t>(extent);
+  std::vector<float> values(count);
+  for (float& value : values) {
+    const float unit = static_cast<float>(random() >> 8) * 0x1p-24f;  // [0, 1)
+    value = centre + spread * (2.0f * unit - 1.0f);
+  }
+  return Float32Tensor(name, shape, values);
+}
+
 }  // namespace contexture::test_support

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,10 @@ struct StoredTensor {
 // An F32 tensor; VALUES has as many elements as SHAPE.
 StoredTensor Float32Tensor(absl::string_view name, std::vector<int64_t> shape,
                            absl::Span<const float> values);
+// Values CENTRE +- SPREAD made from the raw bits of RANDOM: the standard's distributions differ
+// between libraries, these are the same everywhere.
+StoredTensor UniformTensor(const std::string& name, const std::vector<int64_t>& shape, float centre,
+                           float spread, std::mt19937& random);
 
 // The contents of a .safetensors file: an 8-byte length, HEADER as it is (valid or not), DATA.
 std::string SafetensorsContents(absl::string_view header, absl::string_view data);

@@ -21,15 +21,7 @@ class TensorMaker {
 
   // CENTRE +- SPREAD.
   void Add(const std::string& name, const std::vector<int64_t>& shape, float centre, float spread) {
-    size_t count = 1;
-    for (int64_t extent : shape) count *= static_cast<size_t>(extent);
-    std::vector<float> values(count);
-    // Made from the raw bits: the standard's distributions differ between libraries.
-    for (float& value : values) {
-      const float unit = static_cast<float>(random_() >> 8) * 0x1p-24f;  // [0, 1)
-      value = centre + spread * (2.0f * unit - 1.0f);
-    }
-    tensors_.push_back(Float32Tensor(absl::StrCat(prefix_, name), shape, values));
+    tensors_.push_back(UniformTensor(absl::StrCat(prefix_, name), shape, centre, spread, random_));
   }
   void AddLinear(const std::string& name, int64_t out, int64_t in) {
     Add(name + ".weight", {out, in}, 0.0f, 0.25f);

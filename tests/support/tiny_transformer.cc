@@ -17,16 +17,9 @@ class Maker {
   explicit Maker(const TinyTransformerOptions& options)
       : biases_(options.bias), random_(options.seed) {}
 
-  // CENTRE +- SPREAD, from the raw bits: the standard's distributions differ between libraries.
+  // CENTRE +- SPREAD.
   void Add(const std::string& name, const std::vector<int64_t>& shape, float centre, float spread) {
-    size_t count = 1;
-    for (int64_t extent : shape) count *= static_cast<size_t>(extent);
-    std::vector<float> values(count);
-    for (float& value : values) {
-      const float unit = static_cast<float>(random_() >> 8) * 0x1p-24f;  // [0, 1)
-      value = centre + spread * (2.0f * unit - 1.0f);
-    }
-    tensors_.push_back(Float32Tensor(name, shape, values));
+    tensors_.push_back(UniformTensor(name, shape, centre, spread, random_));
   }
   void AddBias(const std::string& name, int64_t size) {
     if (biases_) Add(name, {size}, 0.0f, 0.125f);
