@@ -1,5 +1,6 @@
 #include "server/batching/batch_runner.h"
 
+#include <algorithm>
 #include <exception>
 #include <new>
 #include <utility>
@@ -12,6 +13,19 @@ namespace {
 absl::Status ComputationError(const QueuedTask& task, absl::string_view what) {
   return absl::InternalError(
       absl::StrCat("the computation of a sequence of ", task.task.ids.size(), " tokens ", what));
+}
+
+// What COMPUTE returns. No text of an exception: it may name our insides, and the status goes to
+// the caller.
+template <typename Compute>
+absl::Status WithoutExceptions(Compute compute) {
+  try {
+    return compute();
+  } catch (const std::bad_alloc&) {
+    return absl::InternalError("out of memory");
+  } catch (...) {
+    return absl::InternalError("an exception was thrown");
+  }
 }
 
 }  // namespace
@@ -29,6 +43,29 @@ BatchRunner::BatchRunner(const Context& context, int max_batch_tokens)
 }
 
 void BatchRunner::Run(std::vector<QueuedTask>& tasks) {
+  const auto work = std::partition(tasks.begin(), tasks.end(),
+                                   [](const QueuedTask& task) { return !task.task.work; });
+  const size_t sequences = work - tasks.begin();
+  RunSequences(absl::MakeSpan(tasks).subspan(0, sequences));
+  for (QueuedTask& task : absl::MakeSpan(tasks).subspan(sequences)) RunWork(task);
+  tasks.clear();
+}
+
+void BatchRunner::RunWork(QueuedTask& task) {
+  const absl::Duration start = context_.clock.Now();
+  const auto tokens = static_cast<int>(task.task.tokens());
+  TaskReport report{
+      .queue_time = start - task.enqueued, .batch_sequences = 1, .batch_tokens = tokens};
+  context_.metrics.RecordQueueTime(report.queue_time);
+  absl::Status status =
+      WithoutExceptions([&] { return std::move(task.task.work)(context_.engine, *workspace_); });
+  report.compute_time = context_.clock.Now() - start;
+  context_.metrics.RecordBatch(
+      {.sequences = 1, .tokens = tokens, .compute_time = report.compute_time});
+  std::move(task.task.done)(std::move(status), report);
+}
+
+void BatchRunner::RunSequences(absl::Span<QueuedTask> tasks) {
   if (tasks.empty()) return;
   const absl::Duration start = context_.clock.Now();
   for (const QueuedTask& task : tasks) context_.metrics.RecordQueueTime(start - task.enqueued);
@@ -49,7 +86,6 @@ void BatchRunner::Run(std::vector<QueuedTask>& tasks) {
     report.queue_time = start - tasks[i].enqueued;
     std::move(tasks[i].task.done)(std::move(statuses_[i]), report);
   }
-  tasks.clear();
 }
 
 void BatchRunner::Assemble(absl::Span<const QueuedTask> tasks) {
@@ -91,14 +127,7 @@ absl::Status BatchRunner::RunEngine() {
   const PackedBatch batch{.ids = ids_, .type_ids = type_ids_, .offsets = offsets_};
   const OutputPlan plan{
       .slots = slots_, .offsets = slot_offsets_, .non_finite = absl::MakeSpan(non_finite_)};
-  // No text of an exception: it may name our insides, and the status goes to the caller.
-  try {
-    return context_.engine.Run(batch, plan, *workspace_);
-  } catch (const std::bad_alloc&) {
-    return absl::InternalError("out of memory");
-  } catch (...) {
-    return absl::InternalError("an exception was thrown");
-  }
+  return WithoutExceptions([&] { return context_.engine.Run(batch, plan, *workspace_); });
 }
 
 }  // namespace contexture

@@ -27,10 +27,13 @@ class BatchRunner {
 
   // Calls `done` of all TASKS and leaves none. A task whose result is not finite fails alone with
   // INTERNAL. When the engine fails on a batch of several, each task is computed once more, alone,
-  // so that only the culprits fail.
+  // so that only the culprits fail. Tasks with work of their own come after the sequences, one by
+  // one.
   void Run(std::vector<QueuedTask>& tasks);
 
  private:
+  void RunSequences(absl::Span<QueuedTask> tasks);
+  void RunWork(QueuedTask& task);
   void Assemble(absl::Span<const QueuedTask> tasks);
   // Sets STATUSES, one for each task. Returns whether the engine succeeded.
   bool Compute(absl::Span<const QueuedTask> tasks, absl::Span<absl::Status> statuses);

@@ -8,7 +8,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "core/engine/output_plan.h"
+#include "core/engine/engine.h"
 
 namespace contexture {
 
@@ -20,18 +20,27 @@ struct TaskReport {
   int batch_tokens = 0;
 };
 
-// One sequence to compute. The slots' destinations must stay valid until `done` has been called.
+// One sequence to compute, or another piece of work for a worker. The slots' destinations must stay
+// valid until `done` has been called.
 struct Task {
   std::vector<uint32_t> ids;       // 1 .. model's max_length, each checked by the caller
   std::vector<uint32_t> type_ids;  // empty or as long as ids
   std::vector<OutputSlot> outputs;
+  // Instead of the three above: work that shares no batch. Called once, on a worker, with that
+  // worker's workspace; its status is what `done` gets. Queued and admitted as `work_tokens`
+  // tokens.
+  absl::AnyInvocable<absl::Status(const Engine&, Workspace&) &&> work;
+  int64_t work_tokens = 0;
   absl::Duration deadline = absl::InfiniteDuration();  // on Clock; past it the task is dropped
   // Set by whoever no longer wants the result (a cancelled call); may be null.
   std::shared_ptr<const std::atomic<bool>> cancelled;
   // Called exactly once, from a worker or lifecycle thread; must not block. OK, or:
   // DEADLINE_EXCEEDED expired in the queue, CANCELLED, INTERNAL the computation failed or is not
-  // finite, UNAVAILABLE the batcher was destroyed first.
+  // finite, UNAVAILABLE the batcher was destroyed first, or the status of `work`.
   absl::AnyInvocable<void(absl::Status, const TaskReport&) &&> done;
+
+  // What the task costs, for limits and batches.
+  int64_t tokens() const { return work ? work_tokens : static_cast<int64_t>(ids.size()); }
 };
 
 }  // namespace contexture

@@ -9,7 +9,7 @@ namespace contexture {
 
 absl::Status TaskQueue::Push(absl::Span<Task> tasks, absl::Duration now) {
   int64_t tokens = 0;
-  for (const Task& task : tasks) tokens += static_cast<int64_t>(task.ids.size());
+  for (const Task& task : tasks) tokens += task.tokens();
   if (size_ > 0 && tokens > max_tokens_ - tokens_) {
     return absl::ResourceExhaustedError(absl::StrCat("the queue is full: ", tokens_,
                                                      " tokens are waiting, the request has ",
@@ -28,7 +28,7 @@ absl::Status TaskQueue::Push(absl::Span<Task> tasks, absl::Duration now) {
 void TaskQueue::Remove(absl::Span<const Verdict> verdicts, Departures& departures) {
   for (size_t i = 0; i < verdicts.size(); ++i) {
     if (verdicts[i] == Verdict::kKeep) continue;
-    tokens_ -= static_cast<int64_t>(At(i).task.ids.size());
+    tokens_ -= At(i).task.tokens();
     std::vector<QueuedTask>& destination = verdicts[i] == Verdict::kTake ? departures.taken
                                            : verdicts[i] == Verdict::kDropExpired
                                                ? departures.expired
@@ -47,7 +47,7 @@ void TaskQueue::Remove(absl::Span<const Verdict> verdicts, Departures& departure
 PendingTask TaskQueue::Peek(size_t index) const {
   const Task& task = At(index).task;
   return {
-      .tokens = static_cast<int64_t>(task.ids.size()),
+      .tokens = task.tokens(),
       .deadline = task.deadline,
       .cancelled = task.cancelled != nullptr && task.cancelled->load(std::memory_order_relaxed)};
 }

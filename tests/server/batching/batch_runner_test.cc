@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <stdexcept>
 
 #include "tests/server/batching/batching_fakes.h"
 #include "tests/support/status_matchers.h"
@@ -140,6 +141,41 @@ TEST_F(BatchRunnerTest, FailingTaskAloneIsComputedOnce) {
   EXPECT_THAT(AnswerOf(0).status,
               StatusIs(absl::StatusCode::kInternal, HasSubstr("out of memory")));
   EXPECT_THAT(engine_.batches(), SizeIs(1));
+}
+
+TEST_F(BatchRunnerTest, WorkOfItsOwnRunsBesideSequencesAndKeepsItsStatus) {
+  Add({1, 2});
+  Add({});
+  Add({3});
+  tasks_[1].task.work = [this](const Engine& engine, Workspace&) {
+    EXPECT_EQ(&engine, &engine_);
+    EXPECT_EQ(probes_[0].answers() + probes_[2].answers(), 2) << "sequences waited for it";
+    clock_.Advance(absl::Seconds(3));
+    return absl::FailedPreconditionError("not this model");
+  };
+  tasks_[1].task.work_tokens = 70;
+  Run();
+  EXPECT_EQ(AnswerOf(0).value, 3.0f);
+  EXPECT_EQ(AnswerOf(2).value, 3.0f);
+  EXPECT_THAT(engine_.batches(), testing::ElementsAre(SizeIs(2)));
+  const TaskProbe::Answer answer = AnswerOf(1);
+  EXPECT_THAT(answer.status,
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("not this model")));
+  EXPECT_EQ(answer.report.queue_time, absl::Seconds(5 + 1));
+  EXPECT_EQ(answer.report.compute_time, absl::Seconds(3));
+  EXPECT_EQ(answer.report.batch_tokens, 70);
+  ASSERT_THAT(metrics_.totals().batches, SizeIs(2));
+  EXPECT_EQ(metrics_.totals().batches[1].tokens, 70);
+}
+
+TEST_F(BatchRunnerTest, WorkThatThrowsFailsWithoutNamingWhy) {
+  Add({});
+  tasks_[0].task.work = [](const Engine&, Workspace&) -> absl::Status {
+    throw std::runtime_error("an internal name");
+  };
+  Run();
+  EXPECT_THAT(AnswerOf(0).status,
+              StatusIs(absl::StatusCode::kInternal, Not(HasSubstr("an internal name"))));
 }
 
 TEST_F(BatchRunnerTest, NothingIsNotABatch) {

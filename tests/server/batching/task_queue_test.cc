@@ -84,6 +84,23 @@ TEST(TaskQueueTest, VerdictsSendTasksToTheirPlacesInOrder) {
   EXPECT_EQ(queue.tokens(), 0);
 }
 
+TEST(TaskQueueTest, WorkOfItsOwnCountsAsItsTokens) {
+  TaskQueue queue(10);
+  std::vector<Task> tasks(2);
+  for (Task& task : tasks) {
+    task.work = [](const Engine&, Workspace&) { return absl::OkStatus(); };
+    task.work_tokens = 5;
+  }
+  std::vector<Task> more = NumberedTasks(0, 1);
+  ASSERT_THAT(queue.Push(absl::MakeSpan(tasks), absl::ZeroDuration()), IsOk());
+  EXPECT_EQ(queue.Peek(0).tokens, 5);
+  EXPECT_THAT(queue.Push(absl::MakeSpan(more), absl::ZeroDuration()),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("10 tokens are waiting")));
+  Departures departures;
+  queue.Remove({kTake, kTake}, departures);
+  EXPECT_EQ(queue.tokens(), 0);
+}
+
 TEST(TaskQueueTest, PeekShowsWhatThePolicyNeeds) {
   TaskQueue queue(100);
   const auto cancelled = std::make_shared<std::atomic<bool>>(false);
