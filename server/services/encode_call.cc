@@ -36,7 +36,7 @@ void EncodeCall::Prepare() {
   }
   const auto self = shared_from_this();  // the last task may finish before Schedule returns
   std::vector<Task> tasks = BuildTasks(*std::move(inputs));
-  if (tasks.empty()) return Complete(absl::OkStatus());
+  if (tasks.empty()) return FinishTasks();
   remaining_ = static_cast<int>(tasks.size());
   const size_t num_tasks = tasks.size();
   absl::Status scheduled = backend_.batcher.Schedule(tasks);
@@ -113,7 +113,7 @@ Task EncodeCall::BuildTask(PlannedInput input, v1::Result& result) {
 void EncodeCall::OnTaskDone(absl::Status status, const TaskReport& report, v1::Result& result) {
   {
     absl::MutexLock lock(&mutex_);
-    RecordUsage(report);
+    RecordUsage(report, result.token_count());
     if (IsRequestWide(status.code()) && request_status_.ok()) request_status_ = status;
   }
   if (!status.ok()) {
@@ -123,7 +123,10 @@ void EncodeCall::OnTaskDone(absl::Status status, const TaskReport& report, v1::R
   if (remaining_.fetch_sub(1, std::memory_order_acq_rel) == 1) FinishTasks();
 }
 
-void EncodeCall::RecordUsage(const TaskReport& report) {
+void EncodeCall::RecordUsage(const TaskReport& report, int tokens) {
+  if (report.batch_tokens > 0) {
+    compute_share_ += report.compute_time * tokens / report.batch_tokens;
+  }
   queue_time_ = std::max(queue_time_, report.queue_time);
   if (batches_.insert(report.compute_time).second) compute_time_ += report.compute_time;
 }
@@ -133,12 +136,15 @@ void EncodeCall::FinishTasks() {
   {
     absl::MutexLock lock(&mutex_);
     status = request_status_;
-    job_.response->mutable_usage()->set_queue_seconds(absl::ToDoubleSeconds(queue_time_));
-    job_.response->mutable_usage()->set_compute_seconds(absl::ToDoubleSeconds(compute_time_));
+    v1::Usage& usage = *job_.response->mutable_usage();
+    usage.set_queue_seconds(absl::ToDoubleSeconds(queue_time_));
+    usage.set_compute_seconds(absl::ToDoubleSeconds(compute_time_));
+    usage.set_compute_share_seconds(absl::ToDoubleSeconds(compute_share_));
   }
   uint64_t tokens = 0;
   for (const v1::Result& result : job_.response->results()) tokens += result.token_count();
   job_.response->mutable_usage()->set_token_count(tokens);
+  job_.response->set_fingerprint(backend_.model.info.fingerprint);
   Complete(std::move(status));
 }
 

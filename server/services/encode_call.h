@@ -44,7 +44,7 @@ class EncodeCall : public std::enable_shared_from_this<EncodeCall> {
   std::vector<Task> BuildTasks(Inputs inputs);
   Task BuildTask(PlannedInput input, v1::Result& result);
   void OnTaskDone(absl::Status status, const TaskReport& report, v1::Result& result);
-  void RecordUsage(const TaskReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RecordUsage(const TaskReport& report, int tokens) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FinishTasks();
   void RecordItems(absl::StatusCode request_code) const;
   void Complete(absl::Status status);
@@ -59,6 +59,7 @@ class EncodeCall : public std::enable_shared_from_this<EncodeCall> {
       ABSL_GUARDED_BY(mutex_);  // a fault of all tasks, such as the deadline
   absl::Duration queue_time_ ABSL_GUARDED_BY(mutex_);
   absl::Duration compute_time_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration compute_share_ ABSL_GUARDED_BY(mutex_);
   // A batch is told from the others by its duration in nanoseconds.
   absl::flat_hash_set<absl::Duration> batches_ ABSL_GUARDED_BY(mutex_);
 };

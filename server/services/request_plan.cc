@@ -38,6 +38,16 @@ absl::Status CheckCounts(const v1::EncodeRequest& request, const ServedModel& mo
   return absl::OkStatus();
 }
 
+absl::Status CheckFingerprint(absl::string_view required, const ServedModel& model) {
+  const std::string& served = model.info.fingerprint;
+  if (required.empty() || required == served) return absl::OkStatus();
+  // What was asked for is the caller's data and is not repeated.
+  return MakeError(ErrorReason::kFingerprintMismatch,
+                   absl::StrFormat("it is not the fingerprint of the model '%s', which is '%s'",
+                                   model.name, served),
+                   {"required_fingerprint", {{"model", model.name}, {"served", served}}});
+}
+
 absl::StatusOr<Truncation> ResolveTruncation(v1::Truncation truncation) {
   switch (truncation) {
     case v1::TRUNCATION_UNSPECIFIED:
@@ -78,6 +88,7 @@ absl::Status CheckModelName(absl::string_view name, const ServedModel& model) {
 absl::StatusOr<RequestPlan> PlanRequest(const v1::EncodeRequest& request,
                                         const ServedModel& model) {
   CTX_RETURN_IF_ERROR(CheckModelName(request.model(), model));
+  CTX_RETURN_IF_ERROR(CheckFingerprint(request.required_fingerprint(), model));
   CTX_RETURN_IF_ERROR(CheckCounts(request, model));
   RequestPlan plan;
   CTX_ASSIGN_OR_RETURN(plan.truncation, ResolveTruncation(request.truncation()));

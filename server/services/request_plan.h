@@ -37,7 +37,8 @@ struct PlannedInput {
 // NOT_FOUND: no such model. OK when NAME is empty: the default model.
 absl::Status CheckModelName(absl::string_view name, const ServedModel& model);
 
-// Checks everything but the inputs themselves. INVALID_ARGUMENT, NOT_FOUND.
+// Checks everything but the inputs themselves. INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION: the
+// request requires another fingerprint.
 absl::StatusOr<RequestPlan> PlanRequest(const v1::EncodeRequest& request, const ServedModel& model);
 
 // Checks input INDEX of the request and tokenizes it when it is text. INVALID_ARGUMENT,

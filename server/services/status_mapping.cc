@@ -23,6 +23,7 @@ const std::array<ErrorRow, kNumErrorReasons>& Table() {
   static const std::array<ErrorRow, kNumErrorReasons> table = {{
       {Reason::kMalformedMessage, "MALFORMED_MESSAGE", Code::kInvalidArgument, kNoRetry},
       {Reason::kModelNotFound, "MODEL_NOT_FOUND", Code::kNotFound, kNoRetry},
+      {Reason::kFingerprintMismatch, "FINGERPRINT_MISMATCH", Code::kFailedPrecondition, kNoRetry},
       {Reason::kNoInputs, "NO_INPUTS", Code::kInvalidArgument, kNoRetry},
       {Reason::kTooManyInputs, "TOO_MANY_INPUTS", Code::kInvalidArgument, kNoRetry},
       {Reason::kTooManyOutputs, "TOO_MANY_OUTPUTS", Code::kInvalidArgument, kNoRetry},

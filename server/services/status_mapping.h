@@ -17,6 +17,7 @@ namespace contexture {
 enum class ErrorReason {
   kMalformedMessage,
   kModelNotFound,
+  kFingerprintMismatch,
   kNoInputs,
   kTooManyInputs,
   kTooManyOutputs,

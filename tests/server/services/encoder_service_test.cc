@@ -113,6 +113,29 @@ TEST_F(EncoderServiceTest, RequestOfBadInputsAloneIsAnswered) {
   v1::EncodeResponse response;
   ASSERT_TRUE(Encode(IdsRequest({{100}}), response).ok());
   EXPECT_TRUE(response.results(0).has_status());
+  EXPECT_EQ(response.fingerprint(), "abc");
+}
+
+TEST_F(EncoderServiceTest, RequiredFingerprintMustBeTheModels) {
+  v1::EncodeRequest request = IdsRequest({{1}});
+  request.set_required_fingerprint("abc");
+  v1::EncodeResponse response;
+  ASSERT_TRUE(Encode(request, response).ok());
+  EXPECT_EQ(response.fingerprint(), "abc");
+  request.set_required_fingerprint("abcd");
+  const grpc::Status status = Encode(request, response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(status.error_message(), HasSubstr("required_fingerprint"));
+  EXPECT_THAT(status.error_message(), HasSubstr("'abc'"));
+}
+
+TEST_F(EncoderServiceTest, RequestAloneInItsBatchHasAllOfItsShare) {
+  v1::EncodeResponse response;
+  ASSERT_TRUE(Encode(IdsRequest({{1, 2}, {3}}), response).ok());
+  const v1::Usage& usage = response.usage();
+  EXPECT_GT(usage.compute_share_seconds(), 0);
+  EXPECT_NEAR(usage.compute_share_seconds(), usage.compute_seconds(),
+              1e-9 * response.results_size());
 }
 
 TEST_F(EncoderServiceTest, TruncationIsReported) {
