@@ -1,10 +1,13 @@
 #include "core/engine/encoder_engine.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "core/engine/inspector.h"
 #include "core/engine/output_writer.h"
 
 namespace contexture {
@@ -30,6 +33,8 @@ EncoderEngine::EncoderEngine(EngineInfo info, std::unique_ptr<nn::Encoder> encod
       workspace_tokens_(std::max(info_.max_batch_tokens, info_.config.max_length)) {
   info_.weight_bytes = encoder_->weight_bytes();
   info_.workspace_bytes = encoder_->NewWorkspace(workspace_tokens_)->bytes();
+  info_.inspectable = encoder_->observable();
+  info_.position_columns = encoder_->positions().columns();
 }
 
 std::unique_ptr<Workspace> EncoderEngine::NewWorkspace() const {
@@ -38,7 +43,8 @@ std::unique_ptr<Workspace> EncoderEngine::NewWorkspace() const {
 
 absl::Status EncoderEngine::Run(const PackedBatch& batch, const OutputPlan& plan,
                                 Workspace& workspace) const {
-  CTX_RETURN_IF_ERROR(Check(batch, plan));
+  CTX_RETURN_IF_ERROR(CheckPlan(batch, plan));
+  CTX_RETURN_IF_ERROR(CheckBatch(batch));
   auto& own = static_cast<OwnWorkspace&>(workspace);
   for (int first = 0; first < batch.num_sequences();) {
     const int last = GroupEnd(batch, first);
@@ -85,13 +91,52 @@ void EncoderEngine::WriteOutputs(const PackedBatch& group, const OutputPlan& pla
   }
 }
 
-absl::Status EncoderEngine::Check(const PackedBatch& batch, const OutputPlan& plan) const {
+absl::Status EncoderEngine::Inspect(const PackedBatch& sequence,
+                                    absl::Span<const InspectItem> items,
+                                    Workspace& workspace) const {
+  bool computes = false;
+  for (const InspectItem& item : items) {
+    computes = computes || item.kind != InspectKind::kPositionMatrix;
+    if (item.kind == InspectKind::kPositionMatrix) WritePositionMatrix(item);
+  }
+  if (!computes) return absl::OkStatus();
+  if (!info_.inspectable) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("precision ", info_.precision,
+                     " keeps no intermediate results that could be shown; f32 does"));
+  }
+  CTX_RETURN_IF_ERROR(CheckBatch(sequence));
+  nn::Workspace& own = *static_cast<OwnWorkspace&>(workspace).nn;
+  Inspector inspector({info_.config, info_.position_columns, sequence.num_tokens()}, items);
+  own.observer = &inspector;
+  const absl::Cleanup forget = [&own] { own.observer = nullptr; };
+  encoder_->Run(sequence, own);
+  inspector.OnOutput(own.hidden.data());
+  return absl::OkStatus();
+}
+
+void EncoderEngine::WritePositionMatrix(const InspectItem& item) const {
+  std::vector<float> matrix(static_cast<size_t>(item.num_positions) * info_.position_columns);
+  encoder_->positions().WriteMatrix(item.num_positions, matrix.data());
+  std::memcpy(item.destination, matrix.data(), matrix.size() * sizeof(float));
+}
+
+absl::Status EncoderEngine::CheckPlan(const PackedBatch& batch, const OutputPlan& plan) {
   if (plan.offsets.size() != batch.offsets.size() ||
       plan.non_finite.size() + 1 != batch.offsets.size()) {
     return absl::InvalidArgumentError(absl::StrCat("output plan for ", plan.non_finite.size(),
                                                    " sequences, batch of ", batch.num_sequences()));
   }
-  CTX_RETURN_IF_ERROR(CheckSpans(batch, plan));
+  if (std::is_sorted(plan.offsets.begin(), plan.offsets.end()) &&
+      plan.offsets.back() <= plan.slots.size()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("the plan's offsets end at ", plan.offsets.back(),
+                                                 ", it has ", plan.slots.size(), " slots"));
+}
+
+absl::Status EncoderEngine::CheckBatch(const PackedBatch& batch) const {
+  CTX_RETURN_IF_ERROR(CheckSpans(batch));
   for (int i = 0; i < batch.num_sequences(); ++i) {
     const bool ordered = batch.offsets[i] < batch.offsets[i + 1];
     if (!ordered || batch.length(i) > info_.config.max_length) {
@@ -103,24 +148,15 @@ absl::Status EncoderEngine::Check(const PackedBatch& batch, const OutputPlan& pl
   return CheckIds(batch);
 }
 
-// That what the offsets point to is there.
-absl::Status EncoderEngine::CheckSpans(const PackedBatch& batch, const OutputPlan& plan) {
+absl::Status EncoderEngine::CheckSpans(const PackedBatch& batch) {
   if (batch.offsets.front() != 0 || batch.offsets.back() != batch.ids.size()) {
     return absl::InvalidArgumentError(
         absl::StrCat("the batch's offsets are of tokens ", batch.offsets.front(), " to ",
                      batch.offsets.back(), ", it has ", batch.ids.size()));
   }
-  if (!batch.type_ids.empty() && batch.type_ids.size() != batch.ids.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("the batch has ", batch.type_ids.size(),
-                                                   " type ids for ", batch.ids.size(), " ids"));
-  }
-  if (!std::is_sorted(plan.offsets.begin(), plan.offsets.end()) ||
-      plan.offsets.back() > plan.slots.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("the plan's offsets end at ",
-                                                   plan.offsets.back(), ", it has ",
-                                                   plan.slots.size(), " slots"));
-  }
-  return absl::OkStatus();
+  if (batch.type_ids.empty() || batch.type_ids.size() == batch.ids.size()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("the batch has ", batch.type_ids.size(),
+                                                 " type ids for ", batch.ids.size(), " ids"));
 }
 
 absl::Status EncoderEngine::CheckIds(const PackedBatch& batch) const {

@@ -22,6 +22,8 @@ class EncoderEngine : public Engine {
   std::unique_ptr<Workspace> NewWorkspace() const override;
   absl::Status Run(const PackedBatch& batch, const OutputPlan& plan,
                    Workspace& workspace) const override;
+  absl::Status Inspect(const PackedBatch& sequence, absl::Span<const InspectItem> items,
+                       Workspace& workspace) const override;
 
  private:
   struct OwnWorkspace : Workspace {
@@ -33,9 +35,12 @@ class EncoderEngine : public Engine {
     std::vector<uint32_t> offsets;  // of the group, from 0
   };
 
-  absl::Status Check(const PackedBatch& batch, const OutputPlan& plan) const;
-  static absl::Status CheckSpans(const PackedBatch& batch, const OutputPlan& plan);
+  // That what the offsets point to is there.
+  static absl::Status CheckPlan(const PackedBatch& batch, const OutputPlan& plan);
+  static absl::Status CheckSpans(const PackedBatch& batch);
+  absl::Status CheckBatch(const PackedBatch& batch) const;
   absl::Status CheckIds(const PackedBatch& batch) const;
+  void WritePositionMatrix(const InspectItem& item) const;
   int GroupEnd(const PackedBatch& batch, int first) const;
   void RunGroup(const PackedBatch& batch, const OutputPlan& plan, int first, int last,
                 OwnWorkspace& workspace) const;

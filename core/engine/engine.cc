@@ -30,4 +30,8 @@ absl::StatusOr<Precision> ParsePrecision(absl::string_view name) {
       absl::StrCat("unknown precision \"", name, "\": use f32, f32-split or bf16"));
 }
 
+absl::Status Engine::Inspect(const PackedBatch&, absl::Span<const InspectItem>, Workspace&) const {
+  return absl::FailedPreconditionError("this engine shows no intermediate results");
+}
+
 }  // namespace contexture

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
+#include "core/engine/inspection.h"
 #include "core/engine/output_plan.h"
 #include "core/model/model_directory.h"
 #include "core/tensor/packed_batch.h"
@@ -67,6 +68,8 @@ struct EngineInfo {
   std::string fingerprint;       // SHA-256, hex
   size_t weight_bytes = 0;       // packed weights in memory
   size_t workspace_bytes = 0;    // of one Workspace
+  bool inspectable = false;      // whether Inspect shows more than position matrices
+  int position_columns = 0;      // of the position scheme's matrix
 };
 
 // A loaded encoder. Run is const and safe from many threads, each with its own Workspace. The
@@ -81,6 +84,12 @@ class Engine {
   // before, so that one bad sequence cannot fail its neighbours).
   virtual absl::Status Run(const PackedBatch& batch, const OutputPlan& plan,
                            Workspace& workspace) const = 0;
+  // Computes SEQUENCE, a batch of one, and writes the wanted intermediate results; with position
+  // matrices alone the sequence may be empty. The items' layers, heads and positions are in range
+  // (callers check). Blocks; allocates, unlike Run. FAILED_PRECONDITION: the precision keeps no
+  // float intermediates to show. INVALID_ARGUMENT as Run.
+  virtual absl::Status Inspect(const PackedBatch& sequence, absl::Span<const InspectItem> items,
+                               Workspace& workspace) const;
 };
 
 // Packs the weights of DIRECTORY and generates all kernels; the mapped file is released.

@@ -60,24 +60,33 @@ void ApplyEpilogue(const EpilogueArgs& args) {
   }
 }
 
+double Score(const AttentionArgs& args, int query, int key) {
+  if (args.causal && key > query) return -INFINITY;
+  double product = 0;
+  for (int d = 0; d < args.head_size; ++d) {
+    product += static_cast<double>(args.query[static_cast<size_t>(query) * args.stride + d]) *
+               args.key[static_cast<size_t>(key) * args.stride + d];
+  }
+  return product * args.scale - args.alibi_slope * std::abs(query - key);
+}
+
+std::vector<double> Weights(const AttentionArgs& args, int query) {
+  std::vector<double> weights(args.key_length);
+  for (int j = 0; j < args.key_length; ++j) weights[j] = Score(args, query, j);
+  const double max = *std::max_element(weights.begin(), weights.end());
+  double sum = 0;
+  for (double& weight : weights) sum += weight = std::exp(weight - max);
+  for (double& weight : weights) weight /= sum;
+  return weights;
+}
+
 void Attend(const AttentionArgs& args) {
   for (int i = 0; i < args.query_length; ++i) {
-    const int keys = args.causal ? std::min(i + 1, args.key_length) : args.key_length;
-    std::vector<double> weight(keys);
-    double max = -INFINITY, sum = 0;
-    for (int j = 0; j < keys; ++j) {
-      for (int d = 0; d < args.head_size; ++d) {
-        weight[j] += static_cast<double>(args.query[static_cast<size_t>(i) * args.stride + d]) *
-                     args.key[static_cast<size_t>(j) * args.stride + d];
-      }
-      weight[j] = weight[j] * args.scale - args.alibi_slope * std::abs(i - j);
-      max = std::max(max, weight[j]);
-    }
-    for (double& w : weight) sum += w = std::exp(w - max);
+    const std::vector<double> weights = Weights(args, i);
     for (int d = 0; d < args.head_size; ++d) {
       double context = 0;
-      for (int j = 0; j < keys; ++j) {
-        context += weight[j] / sum * args.value[static_cast<size_t>(j) * args.stride + d];
+      for (int j = 0; j < args.key_length; ++j) {
+        context += weights[j] * args.value[static_cast<size_t>(j) * args.stride + d];
       }
       args.context[static_cast<size_t>(i) * args.context_stride + d] = static_cast<float>(context);
     }

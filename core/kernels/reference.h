@@ -4,13 +4,18 @@
 
 #include "core/kernels/vector_kernels.h"
 
-// The slow, obvious twin of every kernel: plain loops in double precision. For tests.
+// The slow, obvious twin of every kernel: plain loops in double precision. For tests, and to show
+// people what the kernels fuse.
 namespace contexture::kernels::reference {
 
 void Norm(const NormArgs& args);
 void Add(const AddArgs& args);
 void ApplyEpilogue(const EpilogueArgs& args);
 void Attend(const AttentionArgs& args);
+// What the softmax of query QUERY takes for key KEY: scaled and biased, -infinity where masked.
+double Score(const AttentionArgs& args, int query, int key);
+// The softmax of that query's scores, [key_length].
+std::vector<double> Weights(const AttentionArgs& args, int query);
 void Pool(PoolMode mode, const float* input, int rows, int size, float* output);
 
 // y[r, o] = sum over i of x[r, i] * weight[o, i]

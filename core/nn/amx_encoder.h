@@ -21,6 +21,7 @@ class AmxEncoder : public Encoder {
   std::unique_ptr<Workspace> NewWorkspace(int max_tokens) const override;
   void Run(const PackedBatch& batch, Workspace& workspace) const override;
   size_t weight_bytes() const override;
+  const PositionalEncoding& positions() const override { return embedding_.positions(); }
 
  private:
   AmxEncoder(const EncoderConfig& config, const EncoderWeights& weights,

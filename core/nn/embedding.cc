@@ -1,6 +1,7 @@
 #include "core/nn/embedding.h"
 
 #include <cstring>
+#include <vector>
 
 #include "core/nn/tensor_copy.h"
 
@@ -57,6 +58,26 @@ void Embedding::EmbedSequence(const PackedBatch& batch, int sequence, float* out
   if (table != nullptr) return;
   positions_->AddToEmbeddings(output, length);
   if (config_.embedding_norm) Normalise({output, nullptr, nullptr}, output, length);
+}
+
+void Embedding::Show(const PackedBatch& batch, Observer& observer) const {
+  const size_t size = config_.hidden_size;
+  const size_t count = batch.num_tokens() * size;
+  std::vector<float> scaled(count), tokens(count), positions(count), sum(count);
+  for (size_t i = 0; i < count; ++i) {
+    scaled[i] = tokens_[batch.ids[i / size] * size + i % size];
+    tokens[i] = scaled[i] / config_.embedding_scale;
+  }
+  positions_->AddToEmbeddings(positions.data(), batch.num_tokens());
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t type = batch.type_ids.empty() ? 0 : batch.type_ids[i / size];
+    const float type_element = types_.size() == 0 ? 0.0f : types_[type * size + i % size];
+    sum[i] = scaled[i] + type_element + positions[i];
+  }
+  observer.OnEmbedding(EmbeddingStep::kTokens, tokens.data());
+  observer.OnEmbedding(EmbeddingStep::kScaled, scaled.data());
+  observer.OnEmbedding(EmbeddingStep::kPositions, positions.data());
+  observer.OnEmbedding(EmbeddingStep::kSum, sum.data());
 }
 
 }  // namespace contexture::nn

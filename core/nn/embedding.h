@@ -6,6 +6,7 @@
 #include "core/kernels/vector_kernels.h"
 #include "core/model/encoder_config.h"
 #include "core/model/encoder_weights.h"
+#include "core/nn/observer.h"
 #include "core/nn/positions/positional_encoding.h"
 #include "core/tensor/packed_batch.h"
 
@@ -25,6 +26,9 @@ class Embedding {
             const kernels::VectorKernels& kernels);
   // Writes hidden [tokens, hidden] of a batch whose ids, type ids and lengths are in range.
   void Run(const PackedBatch& batch, float* hidden) const;
+  // Shows the steps before kOutput of a batch of one sequence. Computes them apart from Run, which
+  // fuses them; allocates.
+  void Show(const PackedBatch& batch, Observer& observer) const;
   // Also acts on queries, keys and scores, in the layers.
   const PositionalEncoding& positions() const { return *positions_; }
   size_t weight_bytes() const { return tokens_.bytes() + positions_->bytes() + types_.bytes(); }

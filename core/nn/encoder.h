@@ -4,6 +4,8 @@
 #include <memory>
 
 #include "core/base/aligned_buffer.h"
+#include "core/nn/observer.h"
+#include "core/nn/positions/positional_encoding.h"
 #include "core/nn/profile.h"
 #include "core/tensor/packed_batch.h"
 
@@ -15,9 +17,10 @@ struct Workspace {
   virtual size_t bytes() const { return hidden.bytes() + pooled.bytes(); }
 
   int max_tokens = 0;
-  Profile* profile = nullptr;   // where to add up the time of the parts, or null
-  AlignedBuffer<float> hidden;  // [tokens, hidden]: the residual stream, at the end the result
-  AlignedBuffer<float> pooled;  // [hidden]
+  Profile* profile = nullptr;    // where to add up the time of the parts, or null
+  Observer* observer = nullptr;  // who is shown a batch of one sequence, or null; if `observable`
+  AlignedBuffer<float> hidden;   // [tokens, hidden]: the residual stream, at the end the result
+  AlignedBuffer<float> pooled;   // [hidden]
 };
 
 // A whole encoder in one precision: embedding, layers, optional final norm. Immutable, thread safe.
@@ -29,6 +32,9 @@ class Encoder {
   // workspace.max_tokens tokens, its ids, type ids and lengths are in range. Allocates nothing.
   virtual void Run(const PackedBatch& batch, Workspace& workspace) const = 0;
   virtual size_t weight_bytes() const = 0;
+  virtual const PositionalEncoding& positions() const = 0;
+  // Whether Run shows its steps to the workspace's observer.
+  virtual bool observable() const { return false; }
 };
 
 }  // namespace contexture::nn

@@ -35,7 +35,14 @@ void FloatEncoder::Run(const PackedBatch& batch, Workspace& workspace) const {
     const PartTimer timer(own.profile, Part::kEmbedding);
     embedding_.Run(batch, own.hidden.data());
   }
-  for (const auto& layer : layers_) layer->Run(batch, own);
+  if (own.observer != nullptr) {
+    embedding_.Show(batch, *own.observer);
+    own.observer->OnEmbedding(EmbeddingStep::kOutput, own.hidden.data());
+  }
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    if (own.observer != nullptr) own.observer->BeginLayer(static_cast<int>(i));
+    layers_[i]->Run(batch, own);
+  }
   if (!config_.final_norm) return;
   float* hidden = workspace.hidden.data();
   kernels_.norm({hidden, nullptr, nullptr, final_norm_.gamma.data(), final_norm_.beta.data(),

@@ -20,6 +20,8 @@ class FloatEncoder : public Encoder {
   std::unique_ptr<Workspace> NewWorkspace(int max_tokens) const override;
   void Run(const PackedBatch& batch, Workspace& workspace) const override;
   size_t weight_bytes() const override;
+  const PositionalEncoding& positions() const override { return embedding_.positions(); }
+  bool observable() const override { return true; }
 
  private:
   FloatEncoder(const EncoderConfig& config, const EncoderWeights& weights, Isa isa);

@@ -54,6 +54,7 @@ void FloatLayer::Run(const PackedBatch& batch, FloatWorkspace& workspace) const 
   for (int first = 0; first < batch.num_tokens(); first += kBlockRows) {
     FinishRows(first, std::min(kBlockRows, batch.num_tokens() - first), workspace);
   }
+  if (workspace.observer != nullptr) workspace.observer->OnLayerOutput(workspace.hidden.data());
 }
 
 void FloatLayer::Attention(const PackedBatch& batch, FloatWorkspace& workspace) const {
@@ -95,19 +96,21 @@ void FloatLayer::AttendSequence(size_t first_token, int length, FloatWorkspace& 
   const absl::Span<const float> slopes = positions_.slopes();
   for (int head = 0; head < attention.num_heads; ++head) {
     const int at = head * attention.head_size;
-    kernels_.attention({.query = query + at,
-                        .key = query + size + at,
-                        .value = query + 2 * size + at,
-                        .context = context + at,
-                        .query_length = length,
-                        .key_length = length,
-                        .head_size = attention.head_size,
-                        .stride = 3 * size,
-                        .context_stride = size,
-                        .scale = attention.scale,
-                        .causal = attention.causal,
-                        .scratch = workspace.attention_scratch.data(),
-                        .alibi_slope = slopes.empty() ? 0.0f : slopes[head]});
+    const kernels::AttentionArgs args = {.query = query + at,
+                                         .key = query + size + at,
+                                         .value = query + 2 * size + at,
+                                         .context = context + at,
+                                         .query_length = length,
+                                         .key_length = length,
+                                         .head_size = attention.head_size,
+                                         .stride = 3 * size,
+                                         .context_stride = size,
+                                         .scale = attention.scale,
+                                         .causal = attention.causal,
+                                         .scratch = workspace.attention_scratch.data(),
+                                         .alibi_slope = slopes.empty() ? 0.0f : slopes[head]};
+    kernels_.attention(args);
+    if (workspace.observer != nullptr) workspace.observer->OnAttention(head, args);
   }
 }
 
@@ -123,6 +126,7 @@ void FloatLayer::FinishRows(int first, int rows, FloatWorkspace& workspace) cons
     const PartTimer timer(workspace.profile, Part::kNorm);
     AddResidual(*attention_output_, attention_norm_, projected, hidden, rows);
   }
+  if (workspace.observer != nullptr) workspace.observer->OnAttentionOutput(first, rows, hidden);
   FeedForward(hidden, projected, rows, workspace);
   const PartTimer timer(workspace.profile, Part::kNorm);
   AddResidual(*down_, output_norm_, projected, hidden, rows);

@@ -119,6 +119,13 @@ absl::StatusOr<std::vector<Token>> HuggingFaceTokenizer::Tokenize(absl::string_v
   return tokens;
 }
 
+std::string HuggingFaceTokenizer::TokenText(uint32_t id) const {
+  char* spelling = contexture_tokenizer_token(tokenizer_.get(), id);
+  std::string text = spelling == nullptr ? "" : spelling;
+  contexture_message_free(spelling);
+  return text;
+}
+
 absl::StatusOr<HuggingFaceTokenizer::EncodingHandle> HuggingFaceTokenizer::Run(
     const contexture_encode_request& request) const {
   contexture_tokenizer_error error = {};

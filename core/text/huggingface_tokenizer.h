@@ -25,6 +25,7 @@ class HuggingFaceTokenizer : public Tokenizer {
                                       const EncodeOptions& options) const override;
   absl::StatusOr<std::vector<Token>> Tokenize(absl::string_view text,
                                               bool add_special_tokens) const override;
+  std::string TokenText(uint32_t id) const override;
   uint32_t vocabulary_size() const override { return info_.vocabulary_size; }
 
  private:

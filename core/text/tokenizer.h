@@ -50,6 +50,8 @@ class Tokenizer {
   // Every token, without a limit; none when the tokenizer drops the whole text. Codes as Encode's.
   virtual absl::StatusOr<std::vector<Token>> Tokenize(absl::string_view text,
                                                       bool add_special_tokens) const = 0;
+  // The vocabulary's spelling of a token; empty for an id that it does not have.
+  virtual std::string TokenText(uint32_t id) const = 0;
   // One more than the largest id, added tokens included.
   virtual uint32_t vocabulary_size() const = 0;
 };

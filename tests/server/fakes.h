@@ -51,6 +51,7 @@ class FakeTokenizer final : public Tokenizer {
                                       const EncodeOptions& options) const override;
   absl::StatusOr<std::vector<Token>> Tokenize(absl::string_view text,
                                               bool add_special_tokens) const override;
+  std::string TokenText(uint32_t id) const override { return "token " + std::to_string(id); }
   uint32_t vocabulary_size() const override { return 100; }
 };
 

@@ -84,6 +84,9 @@ contexture_tokenizer* contexture_tokenizer_load(const char* json, size_t size,
 void contexture_tokenizer_free(contexture_tokenizer* tokenizer);
 contexture_tokenizer_info contexture_tokenizer_get_info(const contexture_tokenizer* tokenizer);
 
+// The spelling of token ID for contexture_message_free, zero-terminated UTF-8; NULL: no such token.
+char* contexture_tokenizer_token(const contexture_tokenizer* tokenizer, uint32_t id);
+
 contexture_encoding* contexture_tokenizer_encode(const contexture_tokenizer* tokenizer,
                                                  const contexture_encode_request* request,
                                                  contexture_tokenizer_error* error);

@@ -131,6 +131,14 @@ pub extern "C" fn contexture_tokenizer_get_info(tokenizer: &Tokenizer) -> CInfo 
     }
 }
 
+#[no_mangle]
+pub extern "C" fn contexture_tokenizer_token(tokenizer: &Tokenizer, id: u32) -> *mut c_char {
+    match guard(|| Ok(tokenizer.token(id))) {
+        Ok(Some(token)) => CString::new(token.replace('\0', " ")).unwrap_or_default().into_raw(),
+        _ => ptr::null_mut(),
+    }
+}
+
 /// # Safety
 /// The texts of `request` point to as many bytes as they say, `error` to a writable error.
 #[no_mangle]

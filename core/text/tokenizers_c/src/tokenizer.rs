@@ -93,6 +93,10 @@ impl Tokenizer {
         Ok(())
     }
 
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
     fn probe(&self, first: u32, second: Option<u32>) -> Result<Vec<u32>, Failure> {
         let text =
             |id, type_id| Encoding::from_tokens(vec![Token::new(id, "".into(), (0, 0))], type_id);
