@@ -56,6 +56,10 @@ absl::StatusOr<v1::TokenizeResponse> EncoderClient::Tokenize(const v1::TokenizeR
   return Call(*encoder_, options_.timeout, &v1::EncoderService::Stub::Tokenize, request);
 }
 
+absl::StatusOr<v1::InspectResponse> EncoderClient::Inspect(const v1::InspectRequest& request) {
+  return Call(*encoder_, options_.timeout, &v1::EncoderService::Stub::Inspect, request);
+}
+
 absl::StatusOr<v1::Model> EncoderClient::GetModel(const v1::GetModelRequest& request) {
   return Call(*encoder_, options_.timeout, &v1::EncoderService::Stub::GetModel, request);
 }

@@ -41,6 +41,7 @@ class EncoderClient {
   // The vectors of the request's inputs. A bad input fails alone, in its result's status.
   absl::StatusOr<v1::EncodeResponse> Encode(const v1::EncodeRequest& request);
   absl::StatusOr<v1::TokenizeResponse> Tokenize(const v1::TokenizeRequest& request);
+  absl::StatusOr<v1::InspectResponse> Inspect(const v1::InspectRequest& request);
   absl::StatusOr<v1::Model> GetModel(const v1::GetModelRequest& request);
   // Empty `service`: the server as a whole. A service that the server does not know is
   // kServiceUnknown, not an error. Asks also a server that is not serving.

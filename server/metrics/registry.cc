@@ -1,6 +1,7 @@
 #include "server/metrics/registry.h"
 
 #include <array>
+#include <utility>
 
 #include "server/metrics/instruments.h"
 
@@ -13,7 +14,7 @@ using prometheus::Histogram;
 using prometheus::Registry;
 
 // By Method.
-constexpr std::array kMethods = {"encode", "encode_stream", "tokenize", "get_model"};
+constexpr std::array kMethods = {"encode", "encode_stream", "tokenize", "get_model", "inspect"};
 
 constexpr MetricName kRequests = {"contexture_requests_total", "Calls answered."};
 constexpr MetricName kRequestDuration = {"contexture_request_duration_seconds",
@@ -114,10 +115,15 @@ struct MethodInstruments {
 }  // namespace
 
 struct ServerMetrics::Instruments {
+  using Methods = std::array<MethodInstruments, kMethods.size()>;
+  template <size_t... kIndex>
+  static Methods AddMethods(Registry& registry, std::index_sequence<kIndex...>) {
+    return {MethodInstruments(registry, kMethods[kIndex])...};
+  }
+
   explicit Instruments(const std::shared_ptr<Registry>& owner)
       : registry(owner),
-        methods{MethodInstruments(*owner, kMethods[0]), MethodInstruments(*owner, kMethods[1]),
-                MethodInstruments(*owner, kMethods[2]), MethodInstruments(*owner, kMethods[3])},
+        methods(AddMethods(*owner, std::make_index_sequence<kMethods.size()>())),
         items(*owner, kItems),
         truncated(AddCounter(*owner, kTruncated)),
         refused_full(AddCounter(*owner, kRefused, {{"reason", "queue_full"}})),
@@ -129,7 +135,7 @@ struct ServerMetrics::Instruments {
         batcher(*owner) {}
 
   const std::shared_ptr<Registry> registry;
-  const std::array<MethodInstruments, kMethods.size()> methods;  // by Method
+  const Methods methods;  // by Method
   const CodeCounters items;
   Counter& truncated;
   Counter& refused_full;

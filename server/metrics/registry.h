@@ -16,7 +16,7 @@ class Collectable;
 namespace contexture {
 
 // The methods of EncoderService; the label `method`.
-enum class Method { kEncode, kEncodeStream, kTokenize, kGetModel };
+enum class Method { kEncode, kEncodeStream, kTokenize, kGetModel, kInspect };
 
 // The labels of contexture_model_info.
 struct ModelLabels {

@@ -3,6 +3,7 @@
 #include <map>
 #include <utility>
 
+#include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
 #include "server/services/output_specs.h"
 #include "server/services/status_mapping.h"
@@ -62,7 +63,8 @@ absl::StatusOr<EncodeCall::Inputs> EncodeCall::PlanInputs() {
   inputs.reserve(job_.request->inputs_size());
   for (const v1::Input& input : job_.request->inputs()) {
     CTX_RETURN_IF_ERROR(CheckStillWanted());
-    inputs.push_back(PlanInput(input, static_cast<int>(inputs.size()), plan_, backend_.model));
+    inputs.push_back(
+        PlanInput(input, absl::StrFormat("inputs[%d]", inputs.size()), plan_, backend_.model));
   }
   if (plan_.needs_tokenizer) backend_.metrics.RecordTokenize(backend_.clock.Now() - start);
   return inputs;

@@ -1,6 +1,7 @@
 #include "server/services/encoder_service.h"
 
 #include "server/services/encode_call.h"
+#include "server/services/inspect_call.h"
 #include "server/services/model_message.h"
 #include "server/services/tokenize.h"
 
@@ -36,23 +37,28 @@ absl::StatusOr<const Backend*> EncoderService::Admit() const {
   return backend;
 }
 
-grpc::ServerUnaryReactor* EncoderService::Encode(grpc::CallbackServerContext* context,
-                                                 const grpc::ByteBuffer* request,
-                                                 grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall<v1::EncodeRequest, v1::EncodeResponse>(
-      {context, request, response}, Method::kEncode, clock_, metrics_);
+template <typename Call, typename Request, typename Response>
+grpc::ServerUnaryReactor* EncoderService::StartCall(const UnaryContext& context, Method method) {
+  auto* call = new UnaryCall<Request, Response>(context, method, clock_, metrics_);
   auto backend = Admit();
   absl::Status status = backend.ok() ? call->ParseRequest() : backend.status();
   if (!status.ok()) {
     call->Reply(std::move(status));
     return call;
   }
-  EncodeCall::Start(**backend, {.request = &call->request(),
-                                .response = &call->response(),
-                                .deadline = call->Deadline(options_.default_timeout),
-                                .cancelled = call->cancelled(),
-                                .done = [call](absl::Status result) { call->Reply(result); }});
+  Call::Start(**backend, {.request = &call->request(),
+                          .response = &call->response(),
+                          .deadline = call->Deadline(options_.default_timeout),
+                          .cancelled = call->cancelled(),
+                          .done = [call](absl::Status result) { call->Reply(result); }});
   return call;
+}
+
+grpc::ServerUnaryReactor* EncoderService::Encode(grpc::CallbackServerContext* context,
+                                                 const grpc::ByteBuffer* request,
+                                                 grpc::ByteBuffer* response) {
+  return StartCall<EncodeCall, v1::EncodeRequest, v1::EncodeResponse>({context, request, response},
+                                                                      Method::kEncode);
 }
 
 grpc::ServerUnaryReactor* EncoderService::Tokenize(grpc::CallbackServerContext* context,
@@ -69,6 +75,13 @@ grpc::ServerUnaryReactor* EncoderService::Tokenize(grpc::CallbackServerContext* 
   }
   if (!status.ok()) call->Reply(std::move(status));
   return call;
+}
+
+grpc::ServerUnaryReactor* EncoderService::Inspect(grpc::CallbackServerContext* context,
+                                                  const grpc::ByteBuffer* request,
+                                                  grpc::ByteBuffer* response) {
+  return StartCall<InspectCall, v1::InspectRequest, v1::InspectResponse>(
+      {context, request, response}, Method::kInspect);
 }
 
 grpc::ServerUnaryReactor* EncoderService::GetModel(grpc::CallbackServerContext* context,

@@ -22,7 +22,8 @@ namespace internal {
 using EncoderServiceBase = v1::EncoderService::WithRawCallbackMethod_Encode<
     v1::EncoderService::WithRawCallbackMethod_EncodeStream<
         v1::EncoderService::WithRawCallbackMethod_Tokenize<
-            v1::EncoderService::WithRawCallbackMethod_GetModel<v1::EncoderService::Service>>>>;
+            v1::EncoderService::WithRawCallbackMethod_Inspect<
+                v1::EncoderService::WithRawCallbackMethod_GetModel<v1::EncoderService::Service>>>>>;
 }  // namespace internal
 
 // contexture.v1.EncoderService. Its reactions parse, check and hand over; they never block and
@@ -44,12 +45,18 @@ class EncoderService final : public internal::EncoderServiceBase {
   grpc::ServerUnaryReactor* Tokenize(grpc::CallbackServerContext* context,
                                      const grpc::ByteBuffer* request,
                                      grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* Inspect(grpc::CallbackServerContext* context,
+                                    const grpc::ByteBuffer* request,
+                                    grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context,
                                      const grpc::ByteBuffer* request,
                                      grpc::ByteBuffer* response) override;
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* EncodeStream(
       grpc::CallbackServerContext* context) override;
 
+  // Parses the request and hands it to CALL, an EncodeCall or its like.
+  template <typename Call, typename Request, typename Response>
+  grpc::ServerUnaryReactor* StartCall(const UnaryContext& context, Method method);
   // UNAVAILABLE: starting or draining.
   absl::StatusOr<const Backend*> Admit() const;
 

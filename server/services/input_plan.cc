@@ -157,9 +157,9 @@ absl::StatusOr<PlannedInput> PlanTextPair(const v1::TextPair& pair, const InputC
 
 }  // namespace
 
-absl::StatusOr<PlannedInput> PlanInput(const v1::Input& input, int index, const RequestPlan& plan,
-                                       const ServedModel& model) {
-  const InputContext context{absl::StrFormat("inputs[%d]", index), plan, model};
+absl::StatusOr<PlannedInput> PlanInput(const v1::Input& input, const std::string& field,
+                                       const RequestPlan& plan, const ServedModel& model) {
+  const InputContext context{field, plan, model};
   if (input.has_token_ids()) return PlanTokenIds(input.token_ids(), context);
   if (input.content_case() == v1::Input::CONTENT_NOT_SET) {
     return MakeError(ErrorReason::kInputMissing,

@@ -3,7 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
-#include "server/services/status_mapping.h"
+#include "server/services/culprits.h"
 
 namespace contexture {
 namespace {
@@ -12,25 +12,19 @@ std::string Field(int index, absl::string_view name) {
   return absl::StrFormat("outputs[%d].%s", index, name);
 }
 
-absl::Status UnknownValue(int index, absl::string_view field, int value, int max) {
-  return MakeError(
-      ErrorReason::kUnknownEnumValue,
-      absl::StrFormat("%d is not known, the largest known value is %d", value, max),
-      {Field(index, field), {{"got", absl::StrCat(value)}, {"max", absl::StrCat(max)}}});
-}
-
 absl::Status CheckEnums(const v1::OutputSpec& spec, int index) {
   if (!v1::OutputKind_IsValid(spec.kind())) {
-    return UnknownValue(index, "kind", spec.kind(), v1::OutputKind_MAX);
+    return UnknownEnumValue(Field(index, "kind"), spec.kind(), v1::OutputKind_MAX);
   }
   if (!v1::Pooling_IsValid(spec.pooling())) {
-    return UnknownValue(index, "pooling", spec.pooling(), v1::Pooling_MAX);
+    return UnknownEnumValue(Field(index, "pooling"), spec.pooling(), v1::Pooling_MAX);
   }
   if (!v1::Normalization_IsValid(spec.normalization())) {
-    return UnknownValue(index, "normalization", spec.normalization(), v1::Normalization_MAX);
+    return UnknownEnumValue(Field(index, "normalization"), spec.normalization(),
+                            v1::Normalization_MAX);
   }
   if (!v1::DataType_IsValid(spec.data_type())) {
-    return UnknownValue(index, "data_type", spec.data_type(), v1::DataType_MAX);
+    return UnknownEnumValue(Field(index, "data_type"), spec.data_type(), v1::DataType_MAX);
   }
   return absl::OkStatus();
 }

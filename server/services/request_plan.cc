@@ -3,8 +3,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
+#include "server/services/culprits.h"
 #include "server/services/output_specs.h"
-#include "server/services/status_mapping.h"
 
 namespace contexture {
 namespace {
@@ -13,10 +13,6 @@ namespace {
 constexpr int64_t kTensorOverhead = 48;
 constexpr int64_t kResultOverhead = 48;
 constexpr int64_t kTokenIdBytes = 5;  // the longest varint of 32 bits
-
-Culprit GotAndMax(absl::string_view field, int64_t got, int64_t max) {
-  return {std::string(field), {{"got", absl::StrCat(got)}, {"max", absl::StrCat(max)}}};
-}
 
 absl::Status CheckCounts(const v1::EncodeRequest& request, const ServedModel& model) {
   if (request.inputs_size() == 0) {
@@ -48,23 +44,6 @@ absl::Status CheckFingerprint(absl::string_view required, const ServedModel& mod
                    {"required_fingerprint", {{"model", model.name}, {"served", served}}});
 }
 
-absl::StatusOr<Truncation> ResolveTruncation(v1::Truncation truncation) {
-  switch (truncation) {
-    case v1::TRUNCATION_UNSPECIFIED:
-    case v1::TRUNCATION_ERROR:
-      return Truncation::kError;
-    case v1::TRUNCATION_RIGHT:
-      return Truncation::kRight;
-    case v1::TRUNCATION_LEFT:
-      return Truncation::kLeft;
-    default:
-      return MakeError(ErrorReason::kUnknownEnumValue,
-                       absl::StrFormat("%d is not known, the largest known value is %d",
-                                       static_cast<int>(truncation), v1::Truncation_MAX),
-                       GotAndMax("truncation", truncation, v1::Truncation_MAX));
-  }
-}
-
 int64_t ResultBytes(const RequestPlan& plan, const PlannedInput& input) {
   const int length = static_cast<int>(input.ids.size());
   int64_t bytes = kResultOverhead;
@@ -83,6 +62,20 @@ absl::Status CheckModelName(absl::string_view name, const ServedModel& model) {
   return MakeError(ErrorReason::kModelNotFound,
                    absl::StrFormat("no model has this name; served: '%s'", model.name),
                    {"model", {{"served", model.name}}});
+}
+
+absl::StatusOr<Truncation> ResolveTruncation(v1::Truncation truncation) {
+  switch (truncation) {
+    case v1::TRUNCATION_UNSPECIFIED:
+    case v1::TRUNCATION_ERROR:
+      return Truncation::kError;
+    case v1::TRUNCATION_RIGHT:
+      return Truncation::kRight;
+    case v1::TRUNCATION_LEFT:
+      return Truncation::kLeft;
+    default:
+      return UnknownEnumValue("truncation", truncation, v1::Truncation_MAX);
+  }
 }
 
 absl::StatusOr<RequestPlan> PlanRequest(const v1::EncodeRequest& request,

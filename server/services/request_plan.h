@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -41,11 +42,14 @@ absl::Status CheckModelName(absl::string_view name, const ServedModel& model);
 // request requires another fingerprint.
 absl::StatusOr<RequestPlan> PlanRequest(const v1::EncodeRequest& request, const ServedModel& model);
 
-// Checks input INDEX of the request and tokenizes it when it is text. INVALID_ARGUMENT,
-// FAILED_PRECONDITION (text, but the model has no fitting tokenizer). Takes the time of
-// tokenization.
-absl::StatusOr<PlannedInput> PlanInput(const v1::Input& input, int index, const RequestPlan& plan,
-                                       const ServedModel& model);
+// INVALID_ARGUMENT: an unknown value.
+absl::StatusOr<Truncation> ResolveTruncation(v1::Truncation truncation);
+
+// Checks the input at FIELD ("inputs[3]") of the request and tokenizes it when it is text.
+// INVALID_ARGUMENT, FAILED_PRECONDITION (text, but the model has no fitting tokenizer). Takes the
+// time of tokenization.
+absl::StatusOr<PlannedInput> PlanInput(const v1::Input& input, const std::string& field,
+                                       const RequestPlan& plan, const ServedModel& model);
 
 // INVALID_ARGUMENT: the answer would be larger than a message may be; names both sizes. Bad inputs
 // count as empty results.

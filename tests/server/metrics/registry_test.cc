@@ -191,8 +191,8 @@ TEST(ServerMetricsTest, NothingThatIsRecordedAddsASeries) {
   const size_t at_start = Samples(metrics).size();
   for (int code = -1; code < 40; ++code) {
     const auto odd_code = static_cast<StatusCode>(code);
-    for (Method method :
-         {Method::kEncode, Method::kEncodeStream, Method::kTokenize, Method::kGetModel}) {
+    for (Method method : {Method::kEncode, Method::kEncodeStream, Method::kTokenize,
+                          Method::kGetModel, Method::kInspect}) {
       metrics.RecordRequest(method, odd_code, absl::InfiniteDuration());
       metrics.RecordRequest(method, odd_code, absl::Seconds(-1));
     }

@@ -205,7 +205,7 @@ TEST_P(InputFaultTest, IsRefusedWithIndexCodeReasonAndBothValues) {
   const ServedModel model = FakeServedModel(GetParam().has_tokenizer ? &TestTokenizer() : nullptr);
   v1::Input input;
   GetParam().change(input);
-  const absl::Status status = PlanInput(input, 7, RequestPlan(), model).status();
+  const absl::Status status = PlanInput(input, "inputs[7]", RequestPlan(), model).status();
   EXPECT_EQ(status.code(), GetParam().code) << status;
   EXPECT_EQ(ReasonOf(status), GetParam().reason);
   EXPECT_THAT(std::string(status.message()), HasSubstr("inputs[7]"));
@@ -301,7 +301,7 @@ INSTANTIATE_TEST_SUITE_P(
 PlannedInput PlanWith(const v1::Input& input, Truncation truncation) {
   RequestPlan plan;
   plan.truncation = truncation;
-  auto planned = PlanInput(input, 0, plan, FakeServedModel(&TestTokenizer()));
+  auto planned = PlanInput(input, "inputs[0]", plan, FakeServedModel(&TestTokenizer()));
   EXPECT_THAT(planned, IsOk());
   return planned.ok() ? *std::move(planned) : PlannedInput();
 }
@@ -358,7 +358,7 @@ TEST(InputPlanTest, TypesAreDroppedForAModelWithoutTypes) {
   v1::Input input;
   input.mutable_text_pair()->set_first("a");
   input.mutable_text_pair()->set_second("bb");
-  auto planned = PlanInput(input, 0, RequestPlan(), model);
+  auto planned = PlanInput(input, "inputs[0]", RequestPlan(), model);
   ASSERT_THAT(planned, IsOk());
   EXPECT_THAT(planned->type_ids, IsEmpty());
 }

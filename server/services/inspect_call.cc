@@ -1,0 +1,57 @@
+#include "server/services/inspect_call.h"
+
+#include <algorithm>
+
+#include "core/base/status_macros.h"
+
+namespace contexture {
+
+void InspectCall::Start(const Backend& backend, Job job) {
+  auto call = std::make_shared<InspectCall>(backend, std::move(job));
+  auto plan = PlanInspect(*call->job_.request, backend.model);
+  if (!plan.ok()) return call->End(plan.status());
+  call->plan_ = *std::move(plan);
+  if (!call->plan_.needs_tokenizer) return call->Prepare();
+  const absl::Status submitted = backend.tokenizer_pool.Submit([call] { call->Prepare(); });
+  if (!submitted.ok()) call->End(submitted);
+}
+
+void InspectCall::Prepare() {
+  if (absl::Status status = PrepareInput(); !status.ok()) return End(status);
+  LayOut(backend_.model, static_cast<int>(input_.ids.size()), plan_.items, *job_.response);
+  Task task;
+  task.work = [self = shared_from_this()](const Engine& engine, Workspace& workspace) {
+    return self->Compute(engine, workspace);
+  };
+  task.work_tokens = std::max<int64_t>(1, static_cast<int64_t>(input_.ids.size()));
+  task.deadline = job_.deadline;
+  task.cancelled = job_.cancelled;
+  ScheduleWork(backend_, std::move(task), *job_.response->mutable_usage(), std::move(job_.done));
+}
+
+absl::Status InspectCall::PrepareInput() {
+  if (plan_.needs_input) {
+    CTX_ASSIGN_OR_RETURN(
+        input_, PlanInput(job_.request->input(), "input", plan_.input_plan, backend_.model));
+  }
+  CTX_RETURN_IF_ERROR(CheckInspectSize(plan_, static_cast<int>(input_.ids.size()), backend_.model));
+  for (uint32_t id : input_.ids) {
+    v1::Token& token = *job_.response->add_tokens();
+    token.set_id(id);
+    if (backend_.model.tokenizer == nullptr) continue;
+    token.set_text(backend_.model.tokenizer->TokenText(id));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status InspectCall::Compute(const Engine& engine, Workspace& workspace) const {
+  const uint32_t offsets[] = {0, static_cast<uint32_t>(input_.ids.size())};
+  return engine.Inspect({.ids = input_.ids, .type_ids = input_.type_ids, .offsets = offsets},
+                        plan_.items, workspace);
+}
+
+void InspectCall::End(const absl::Status& status) {
+  EndWork(backend_, status, std::move(job_.done));
+}
+
+}  // namespace contexture

@@ -1,0 +1,33 @@
+#include "server/services/work.h"
+
+#include <utility>
+#include <vector>
+
+#include "server/services/status_mapping.h"
+
+namespace contexture {
+
+void ScheduleWork(const Backend& backend, Task task, v1::Usage& usage, WorkDone done) {
+  const int64_t tokens = task.work_tokens;
+  task.done = [backend, tokens, &usage, done = std::move(done)](const absl::Status& status,
+                                                                const TaskReport& report) mutable {
+    usage.set_token_count(tokens);
+    usage.set_queue_seconds(absl::ToDoubleSeconds(report.queue_time));
+    usage.set_compute_seconds(absl::ToDoubleSeconds(report.compute_time));
+    usage.set_compute_share_seconds(absl::ToDoubleSeconds(report.compute_time));
+    EndWork(backend, status, std::move(done));
+  };
+  std::vector<Task> tasks;
+  tasks.push_back(std::move(task));
+  const absl::Status scheduled = backend.batcher.Schedule(tasks);
+  if (scheduled.ok()) return;
+  backend.metrics.RecordRefused(scheduled.code(), 1);
+  std::move(tasks.front().done)(scheduled, {});
+}
+
+void EndWork(const Backend& backend, const absl::Status& status, WorkDone done) {
+  backend.metrics.RecordItems(status.code(), 1);
+  std::move(done)(WithDetails(status));
+}
+
+}  // namespace contexture
