@@ -6,6 +6,7 @@
 #include "core/kernels/brgemm_linear.h"
 #include "core/kernels/kernel_counter.h"
 #include "core/kernels/matmul_linear.h"
+#include "core/kernels/onednn_isa.h"
 #include "oneapi/dnnl/dnnl.hpp"
 
 namespace contexture::kernels {
@@ -31,9 +32,8 @@ dnnl::cpu_isa OneDnnIsa(Isa isa) {
   return dnnl::cpu_isa::isa_default;
 }
 
-// Keeps oneDNN to the instruction set that was detected (a virtual machine may advertise AMX and
-// refuse it) or asked for. Takes effect before oneDNN's first call only, so the first caller
-// decides.
+}  // namespace
+
 void LimitOneDnnIsa() {
   static const bool done = [] {
     (void)dnnl::set_max_cpu_isa(OneDnnIsa(DetectIsa()));
@@ -41,8 +41,6 @@ void LimitOneDnnIsa() {
   }();
   (void)done;
 }
-
-}  // namespace
 
 void CountKernelCreated() { kernels_created.fetch_add(1, std::memory_order_relaxed); }
 size_t NumKernelsCreated() { return kernels_created.load(std::memory_order_relaxed); }
