@@ -60,6 +60,10 @@ absl::StatusOr<v1::InspectResponse> EncoderClient::Inspect(const v1::InspectRequ
   return Call(*encoder_, options_.timeout, &v1::EncoderService::Stub::Inspect, request);
 }
 
+absl::StatusOr<v1::AttendResponse> EncoderClient::Attend(const v1::AttendRequest& request) {
+  return Call(*encoder_, options_.timeout, &v1::EncoderService::Stub::Attend, request);
+}
+
 absl::StatusOr<v1::Model> EncoderClient::GetModel(const v1::GetModelRequest& request) {
   return Call(*encoder_, options_.timeout, &v1::EncoderService::Stub::GetModel, request);
 }

@@ -42,6 +42,7 @@ class EncoderClient {
   absl::StatusOr<v1::EncodeResponse> Encode(const v1::EncodeRequest& request);
   absl::StatusOr<v1::TokenizeResponse> Tokenize(const v1::TokenizeRequest& request);
   absl::StatusOr<v1::InspectResponse> Inspect(const v1::InspectRequest& request);
+  absl::StatusOr<v1::AttendResponse> Attend(const v1::AttendRequest& request);
   absl::StatusOr<v1::Model> GetModel(const v1::GetModelRequest& request);
   // Empty `service`: the server as a whole. A service that the server does not know is
   // kServiceUnknown, not an error. Asks also a server that is not serving.

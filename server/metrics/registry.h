@@ -16,7 +16,7 @@ class Collectable;
 namespace contexture {
 
 // The methods of EncoderService; the label `method`.
-enum class Method { kEncode, kEncodeStream, kTokenize, kGetModel, kInspect };
+enum class Method { kEncode, kEncodeStream, kTokenize, kGetModel, kInspect, kAttend };
 
 // The labels of contexture_model_info.
 struct ModelLabels {

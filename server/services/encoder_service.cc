@@ -1,5 +1,6 @@
 #include "server/services/encoder_service.h"
 
+#include "server/services/attend_call.h"
 #include "server/services/encode_call.h"
 #include "server/services/inspect_call.h"
 #include "server/services/model_message.h"
@@ -82,6 +83,13 @@ grpc::ServerUnaryReactor* EncoderService::Inspect(grpc::CallbackServerContext* c
                                                   grpc::ByteBuffer* response) {
   return StartCall<InspectCall, v1::InspectRequest, v1::InspectResponse>(
       {context, request, response}, Method::kInspect);
+}
+
+grpc::ServerUnaryReactor* EncoderService::Attend(grpc::CallbackServerContext* context,
+                                                 const grpc::ByteBuffer* request,
+                                                 grpc::ByteBuffer* response) {
+  return StartCall<AttendCall, v1::AttendRequest, v1::AttendResponse>({context, request, response},
+                                                                      Method::kAttend);
 }
 
 grpc::ServerUnaryReactor* EncoderService::GetModel(grpc::CallbackServerContext* context,

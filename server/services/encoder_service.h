@@ -23,7 +23,9 @@ using EncoderServiceBase = v1::EncoderService::WithRawCallbackMethod_Encode<
     v1::EncoderService::WithRawCallbackMethod_EncodeStream<
         v1::EncoderService::WithRawCallbackMethod_Tokenize<
             v1::EncoderService::WithRawCallbackMethod_Inspect<
-                v1::EncoderService::WithRawCallbackMethod_GetModel<v1::EncoderService::Service>>>>>;
+                v1::EncoderService::WithRawCallbackMethod_Attend<
+                    v1::EncoderService::WithRawCallbackMethod_GetModel<
+                        v1::EncoderService::Service>>>>>>;
 }  // namespace internal
 
 // contexture.v1.EncoderService. Its reactions parse, check and hand over; they never block and
@@ -48,6 +50,9 @@ class EncoderService final : public internal::EncoderServiceBase {
   grpc::ServerUnaryReactor* Inspect(grpc::CallbackServerContext* context,
                                     const grpc::ByteBuffer* request,
                                     grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* Attend(grpc::CallbackServerContext* context,
+                                   const grpc::ByteBuffer* request,
+                                   grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context,
                                      const grpc::ByteBuffer* request,
                                      grpc::ByteBuffer* response) override;

@@ -38,8 +38,8 @@ struct PlannedInput {
 // NOT_FOUND: no such model. OK when NAME is empty: the default model.
 absl::Status CheckModelName(absl::string_view name, const ServedModel& model);
 
-// Checks everything but the inputs themselves. INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION: the
-// request requires another fingerprint.
+// Checks everything but the inputs themselves. INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION:
+// the request requires another fingerprint.
 absl::StatusOr<RequestPlan> PlanRequest(const v1::EncodeRequest& request, const ServedModel& model);
 
 // INVALID_ARGUMENT: an unknown value.

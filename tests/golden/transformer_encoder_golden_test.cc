@@ -14,6 +14,7 @@
 #include "core/model/model_directory.h"
 #include "tests/golden/encode_batch.h"
 #include "tests/golden/golden_tensors.h"
+#include "tests/golden/hash_tensors.h"
 #include "tests/support/files.h"
 #include "tests/support/safetensors_writer.h"
 #include "tests/support/status_matchers.h"
@@ -25,6 +26,7 @@ using test_support::BitIdentical;
 using test_support::EncodeBatch;
 using test_support::GoldenTensors;
 using test_support::IsOk;
+using test_support::MakeTensor;
 using test_support::SequenceVectors;
 using test_support::StoredTensor;
 using Json = nlohmann::json;
@@ -32,26 +34,6 @@ using Json = nlohmann::json;
 // Another order of the same float additions through a few layers; see docs/numerics.md.
 constexpr double kTolerance = 2e-5;
 constexpr char kStem[] = "tests/golden/transformer_encoder";
-
-// A multiple of 2^-23 in [-1, 1) from the finaliser of SplitMix64, as in the script.
-float HashFloat(uint64_t tensor, uint64_t element) {
-  uint64_t x = (tensor << 32) + element;
-  x *= 0x9E3779B97F4A7C15;
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
-  x = x ^ (x >> 31);
-  return static_cast<float>(static_cast<double>(x >> 40) * 0x1p-23 - 1.0);
-}
-
-StoredTensor MakeTensor(uint64_t index, const Json& recipe) {
-  const std::vector<int64_t> shape = recipe.at("shape");
-  const float centre = recipe.at("centre"), spread = recipe.at("spread");
-  size_t count = 1;
-  for (int64_t extent : shape) count *= static_cast<size_t>(extent);
-  std::vector<float> values(count);
-  for (size_t i = 0; i < count; ++i) values[i] = centre + spread * HashFloat(index, i);
-  return test_support::Float32Tensor(recipe.at("name").get<std::string>(), shape, values);
-}
 
 const Json& Document() {
   static const Json document =

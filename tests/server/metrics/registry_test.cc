@@ -192,7 +192,7 @@ TEST(ServerMetricsTest, NothingThatIsRecordedAddsASeries) {
   for (int code = -1; code < 40; ++code) {
     const auto odd_code = static_cast<StatusCode>(code);
     for (Method method : {Method::kEncode, Method::kEncodeStream, Method::kTokenize,
-                          Method::kGetModel, Method::kInspect}) {
+                          Method::kGetModel, Method::kInspect, Method::kAttend}) {
       metrics.RecordRequest(method, odd_code, absl::InfiniteDuration());
       metrics.RecordRequest(method, odd_code, absl::Seconds(-1));
     }

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "contexture/v1/encoder.pb.h"
+#include "core/nn/attend.h"
+#include "server/services/served_model.h"
+
+// Pure functions from an AttendRequest to what is to be computed.
+
+namespace contexture {
+
+// Most rows of queries and of keys: with them a request of any width ends in seconds.
+inline constexpr int kMaxAttendRows = 16384;
+
+// The request's shapes, found to agree.
+struct AttendPlan {
+  // Shapes, heads, causality and scale are set; data, biases and destinations are not.
+  nn::AttendArgs args;
+  int context_columns = 0;
+  // What it costs, as tokens of the model that is served.
+  int64_t tokens = 0;
+};
+
+// INVALID_ARGUMENT: a tensor is missing, of another type or shape than the others ask for, not as
+// long as its shape, or the answer would be larger than a message may be. Looks at no element.
+absl::StatusOr<AttendPlan> PlanAttend(const v1::AttendRequest& request, const ServedModel& model);
+
+}  // namespace contexture
