@@ -59,9 +59,9 @@ ExitCode RunCli(int argc, const char* const* argv, Terminal& terminal) {
   // --server and --timeout may stand before or after the subcommand.
   app.fallthrough();
   app.require_subcommand(1);
-  const std::array<std::unique_ptr<Command>, 5> commands = {NewEncodeCommand(),
-                                                            NewTokenizeCommand(), NewModelCommand(),
-                                                            NewHealthCommand(), NewBenchCommand()};
+  const std::array<std::unique_ptr<Command>, 6> commands = {
+      NewEncodeCommand(),  NewTokenizeCommand(), NewModelCommand(),
+      NewInspectCommand(), NewHealthCommand(),   NewBenchCommand()};
   for (const auto& command : commands) {
     command->AddOptions(*app.add_subcommand(command->name(), command->description()));
   }

@@ -9,6 +9,11 @@ ExitCode Session::UserMistake(absl::string_view message) const {
   return ExitCode::kUserMistake;
 }
 
+ExitCode Session::Failure(absl::string_view message) const {
+  terminal.err << "error: " << message << "\n";
+  return ExitCode::kFailure;
+}
+
 ExitCode Session::ServerError(const absl::Status& status) const {
   const std::string& target = client.options().target;
   if (absl::IsUnavailable(status)) {

@@ -27,6 +27,7 @@ struct Terminal {
   std::ostream& out;
   std::ostream& err;
   bool in_is_terminal = false;
+  bool out_is_terminal = false;
   bool err_is_terminal = false;
 };
 
@@ -38,6 +39,7 @@ struct Session {
   // Each prints one sentence to the terminal's error stream and returns the code to exit with.
   ExitCode UserMistake(absl::string_view message) const;
   ExitCode ServerError(const absl::Status& status) const;
+  ExitCode Failure(absl::string_view message) const;
 };
 
 // One subcommand; its file holds its options and what it does.
@@ -55,5 +57,6 @@ std::unique_ptr<Command> NewEncodeCommand();
 std::unique_ptr<Command> NewTokenizeCommand();
 std::unique_ptr<Command> NewModelCommand();
 std::unique_ptr<Command> NewHealthCommand();
+std::unique_ptr<Command> NewInspectCommand();
 
 }  // namespace contexture::cli

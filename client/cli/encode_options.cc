@@ -52,9 +52,7 @@ void AddOutputSpecOptions(CLI::App& app, EncodeOptions& options) {
 
 void AddEncodeOptions(CLI::App& app, EncodeOptions& options) {
   AddTextOptions(app, options.source);
-  app.add_option("--ids", options.source.ids,
-                 "token ids instead of text, as 101,7592,102; once per input")
-      ->allow_extra_args(false);
+  AddIdsOption(app, options.source);
   app.add_option("--model", options.model, "name of the model (default: the server's default)");
   AddOutputSpecOptions(app, options);
   AddChoice<v1::Truncation>(app, "--truncation",

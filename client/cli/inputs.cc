@@ -58,6 +58,11 @@ void AddTextOptions(CLI::App& app, InputSource& source) {
   app.add_option("--file", source.file, "file with one text a line; - is standard input");
 }
 
+void AddIdsOption(CLI::App& app, InputSource& source) {
+  app.add_option("--ids", source.ids, "token ids instead of text, as 101,7592,102; once per input")
+      ->allow_extra_args(false);
+}
+
 absl::StatusOr<std::vector<std::string>> ReadTexts(const InputSource& source, Terminal& terminal) {
   absl::StatusOr<std::vector<std::string>> texts = Collect(source, terminal);
   if (!texts.ok()) return texts;

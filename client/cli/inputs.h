@@ -20,6 +20,9 @@ struct InputSource {
 // --file and the texts themselves, which every command that takes texts has.
 void AddTextOptions(CLI::App& app, InputSource& source);
 
+// --ids, for commands that take token ids too.
+void AddIdsOption(CLI::App& app, InputSource& source);
+
 // The texts of the source. INVALID_ARGUMENT: there are none, there are both arguments and a file, a
 // text is not UTF-8 (by its position). NOT_FOUND: the file cannot be read.
 absl::StatusOr<std::vector<std::string>> ReadTexts(const InputSource& source, Terminal& terminal);

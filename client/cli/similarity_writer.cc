@@ -1,24 +1,13 @@
-#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/cli/matrix.h"
 #include "client/cli/result_writer.h"
 #include "client/tensor_values.h"
 
 namespace contexture::cli {
 namespace {
-
-double Dot(const std::vector<float>& a, const std::vector<float>& b) {
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); ++i) sum += double{a[i]} * b[i];
-  return sum;
-}
-
-double Cosine(const std::vector<float>& a, const std::vector<float>& b) {
-  const double lengths = std::sqrt(Dot(a, a) * Dot(b, b));
-  return lengths > 0 ? Dot(a, b) / lengths : 0;
-}
 
 class SimilarityWriter : public ResultWriter {
  public:

@@ -1,6 +1,9 @@
 #include "client/cli/utf8.h"
 
+#include <algorithm>
 #include <cstdint>
+
+#include "absl/strings/str_cat.h"
 
 namespace contexture::cli {
 namespace {
@@ -43,6 +46,16 @@ std::string OneLine(absl::string_view text, size_t max_characters) {
     line += byte < 0x20 || byte == 0x7F ? ' ' : c;
   }
   return line;
+}
+
+size_t CountCharacters(absl::string_view text) {
+  return std::count_if(text.begin(), text.end(),
+                       [](char c) { return !IsContinuation(static_cast<unsigned char>(c)); });
+}
+
+std::string PadLeft(absl::string_view text, size_t width) {
+  const size_t characters = CountCharacters(text);
+  return absl::StrCat(std::string(width - std::min(width, characters), ' '), text);
 }
 
 }  // namespace contexture::cli

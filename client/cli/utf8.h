@@ -15,4 +15,10 @@ bool IsUtf8(absl::string_view text);
 // where something was cut: fit for one line of a terminal.
 std::string OneLine(absl::string_view text, size_t max_characters);
 
+// Code points of UTF-8 text.
+size_t CountCharacters(absl::string_view text);
+
+// `text` behind as many spaces as make it `width` code points.
+std::string PadLeft(absl::string_view text, size_t width);
+
 }  // namespace contexture::cli

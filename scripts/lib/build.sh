@@ -5,7 +5,7 @@ BUILD_PACKAGES=(
   libabsl-dev libcli11-dev libgrpc++-dev libprotobuf-dev libssl-dev libyaml-cpp-dev
   nlohmann-json3-dev prometheus-cpp-dev protobuf-compiler protobuf-compiler-grpc
 )
-TEST_PACKAGES=(libgmock-dev libgtest-dev)
+TEST_PACKAGES=(gnuplot-nox libgmock-dev libgtest-dev)
 # What Cargo.lock's format and the tokenizers crate need.
 CARGO_MINIMUM=1.85
 

@@ -4,6 +4,7 @@
 #include <grpcpp/server_builder.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <thread>
 #include <vector>
@@ -45,6 +46,72 @@ grpc::Status AnswerInputs(grpc::ServerContext& /*context*/, const v1::EncodeRequ
   return grpc::Status::OK;
 }
 
+namespace {
+
+constexpr int kTokens = 3, kLayers = 2, kHeads = 2, kHeadSize = 2;
+
+std::vector<float> InspectedValues(v1::InspectKind kind, int rows) {
+  std::vector<float> values;
+  for (int row = 0; row < rows; ++row) {
+    switch (kind) {
+      case v1::INSPECT_KIND_POSITION_MATRIX:
+        values.insert(values.end(), {std::sin(1.0F * row), std::cos(1.0F * row)});
+        break;
+      case v1::INSPECT_KIND_ATTENTION_WEIGHTS:
+        values.insert(values.end(), {0.5F, 0.25F, 0.25F});
+        break;
+      case v1::INSPECT_KIND_SCORES:
+        values.insert(values.end(), {std::log(4.0F), std::log(2.0F), std::log(2.0F)});
+        break;
+      default:
+        values.insert(values.end(), {1.0F, 1.0F});
+    }
+  }
+  return values;
+}
+
+void AddTensor(const v1::InspectSelection& selection, int layer, int head,
+               v1::InspectResponse& response) {
+  const bool positions = selection.kind() == v1::INSPECT_KIND_POSITION_MATRIX;
+  const int rows = positions ? static_cast<int>(selection.num_positions()) : kTokens;
+  const std::vector<float> values = InspectedValues(selection.kind(), rows);
+  v1::InspectedTensor& tensor = *response.add_tensors();
+  tensor.set_kind(selection.kind());
+  tensor.set_layer(layer);
+  tensor.set_head(head);
+  tensor.mutable_tensor()->set_data_type(v1::DATA_TYPE_FLOAT32);
+  tensor.mutable_tensor()->add_shape(rows);
+  tensor.mutable_tensor()->add_shape(static_cast<int64_t>(values.size()) / rows);
+  tensor.mutable_tensor()->set_data(values.data(), values.size() * sizeof(float));
+}
+
+std::vector<int> GivenOrAll(const google::protobuf::RepeatedField<uint32_t>& given, int count) {
+  std::vector<int> indices(given.begin(), given.end());
+  for (int i = 0; given.empty() && i < count; ++i) indices.push_back(i);
+  return indices;
+}
+
+}  // namespace
+
+grpc::Status AnswerSelections(const v1::InspectRequest& request, v1::InspectResponse& response) {
+  for (const v1::InspectSelection& selection : request.selections()) {
+    const bool weights = selection.kind() == v1::INSPECT_KIND_ATTENTION_WEIGHTS;
+    for (int layer : GivenOrAll(selection.layers(), weights ? kLayers : 1)) {
+      for (int head : GivenOrAll(selection.heads(), weights ? kHeads : 1)) {
+        AddTensor(selection, layer, head, response);
+      }
+    }
+  }
+  if (!request.has_input()) return grpc::Status::OK;
+  uint32_t id = 100;
+  for (const char* text : {"[CLS]", "it's", "\""}) {
+    v1::Token& token = *response.add_tokens();
+    token.set_id(++id);
+    token.set_text(text);
+  }
+  return grpc::Status::OK;
+}
+
 class FakeServer::Encoder : public v1::EncoderService::Service {
  public:
   explicit Encoder(FakeServer& fake) : fake_(fake) {}
@@ -80,11 +147,18 @@ class FakeServer::Encoder : public v1::EncoderService::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status Inspect(grpc::ServerContext* /*context*/, const v1::InspectRequest* request,
+                       v1::InspectResponse* response) override {
+    return fake_.on_inspect(*request, *response);
+  }
+
   grpc::Status GetModel(grpc::ServerContext* /*context*/, const v1::GetModelRequest* request,
                         v1::Model* response) override {
     if (!request->model().empty()) return {grpc::StatusCode::NOT_FOUND, "no such model"};
     response->set_name("tiny");
     response->set_hidden_size(3);
+    response->set_max_length(5);
+    response->set_vocabulary_size(50);
     return grpc::Status::OK;
   }
 
@@ -119,6 +193,7 @@ class FakeServer::Health : public health::Health::Service {
 
 FakeServer::FakeServer()
     : on_encode(AnswerInputs),
+      on_inspect(AnswerSelections),
       encoder_(std::make_unique<Encoder>(*this)),
       health_service_(std::make_unique<Health>(*this)) {
   grpc::ServerBuilder builder;

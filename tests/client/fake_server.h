@@ -27,6 +27,10 @@ class FakeServer {
   using EncodeHandler = std::function<grpc::Status(grpc::ServerContext&, const v1::EncodeRequest&,
                                                    v1::EncodeResponse&)>;
   EncodeHandler on_encode;
+  // By default every kind of Inspect is answered as AnswerSelections does.
+  using InspectHandler =
+      std::function<grpc::Status(const v1::InspectRequest&, v1::InspectResponse&)>;
+  InspectHandler on_inspect;
   grpc::health::v1::HealthCheckResponse::ServingStatus health =
       grpc::health::v1::HealthCheckResponse::SERVING;
   std::atomic<int> encode_calls{0};
@@ -43,5 +47,10 @@ class FakeServer {
 // The default answer of FakeServer::on_encode.
 grpc::Status AnswerInputs(grpc::ServerContext& context, const v1::EncodeRequest& request,
                           v1::EncodeResponse& response);
+
+// The default answer of FakeServer::on_inspect, of a model with 2 layers, 2 heads of 2 dimensions
+// and 3 tokens "[CLS]", "it's" and "\"": weights [0.5, 0.25, 0.25], scores the logarithms of these
+// times 8, position p has the vector (sin p, cos p), everything else is 1.
+grpc::Status AnswerSelections(const v1::InspectRequest& request, v1::InspectResponse& response);
 
 }  // namespace contexture::test_support

@@ -3,43 +3,29 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <string>
 
-#include "core/kernels/mixed_kernels.h"
-#include "core/kernels/mixed_linear.h"
+#include "core/kernels/amx_kernels.h"
+#include "core/kernels/amx_linear.h"
 #include "core/kernels/reference.h"
 #include "tests/core/kernels/kernel_test_util.h"
 
-namespace contexture::kernels::mixed {
+namespace contexture::kernels::amx {
 namespace {
 
 // Relative to the value, or to 1 for smaller ones: a factor in bfloat16 is off by up to 2e-3, in a
 // split by 4e-6, and the sums here have tens of terms of order 1.
 constexpr float kTolerance[] = {5e-2f, 1e-4f};
 
-// A format and the instruction set that computes it.
-struct Case {
-  const char* name;
-  Format format;
-  Isa isa;
-};
-
-class MixedTest : public testing::TestWithParam<Case> {
+class AmxTest : public testing::TestWithParam<Format> {
  protected:
   void SetUp() override {
-    if (DetectIsa() < GetParam().isa) {
-      GTEST_SKIP() << "needs " << Name(GetParam().isa) << ", granted " << Name(DetectIsa());
-    }
-    kernels_ = mixed::GetKernels(format(), GetParam().isa);
-    ASSERT_NE(kernels_, nullptr);
-    ASSERT_EQ(kernels_->isa, GetParam().isa);
-    kernels_->acquire_tiles();
+    if (GetKernels() == nullptr) GTEST_SKIP() << "no AMX here: " << Name(DetectIsa());
+    GetKernels()->acquire_tiles();
   }
   void TearDown() override {
-    if (kernels_ != nullptr) kernels_->release_tiles();
+    if (GetKernels() != nullptr) GetKernels()->release_tiles();
   }
-  Format format() const { return GetParam().format; }
-  const Kernels* GetKernels() const { return kernels_; }
+  Format format() const { return GetParam(); }
   float Allowed(float want) const {
     return kTolerance[format() == Format::kSplit] * std::max(1.0f, std::fabs(want));
   }
@@ -82,12 +68,9 @@ class MixedTest : public testing::TestWithParam<Case> {
     gemm.rows = rows;
     return gemm;
   }
-
- private:
-  const Kernels* kernels_ = nullptr;
 };
 
-TEST_P(MixedTest, ConvertKeepsTheBitsOfItsFormat) {
+TEST_P(AmxTest, ConvertKeepsTheBitsOfItsFormat) {
   const auto x = RandomFloats(3 * 64, 1);
   const auto back = Values(Activations(x, 3, 64), 3, 64);
   for (size_t i = 0; i < x.size(); ++i) {
@@ -95,11 +78,11 @@ TEST_P(MixedTest, ConvertKeepsTheBitsOfItsFormat) {
   }
 }
 
-TEST_P(MixedTest, GemmsEqualReferenceForAllRowCounts) {
+TEST_P(AmxTest, GemmsEqualReferenceForAllRowCounts) {
   const int in = 96, out = 128;
   const auto weight = RandomFloats(static_cast<size_t>(in) * out, 1, 1.0f / std::sqrt(96.0f));
   const auto bias = RandomFloats(out, 2);
-  const MixedLinear linear(format(), {{View(weight, out, in), View(bias, out, 0)}});
+  const AmxLinear linear(format(), {{View(weight, out, in), View(bias, out, 0)}});
   for (int rows : {1, 2, 15, 16, 17, 31, 32, 33, 49, 100}) {
     const auto x = RandomFloats(static_cast<size_t>(rows) * in, 10 + rows);
     AlignedBuffer<float> want(static_cast<size_t>(rows) * out);
@@ -122,11 +105,11 @@ TEST_P(MixedTest, GemmsEqualReferenceForAllRowCounts) {
   }
 }
 
-TEST_P(MixedTest, EveryEpilogueEqualsReference) {
+TEST_P(AmxTest, EveryEpilogueEqualsReference) {
   const int in = 32, out = 64, rows = 20;
   const auto weight = RandomFloats(in * out, 1, 0.5f), bias = RandomFloats(out, 2);
   const auto x = RandomFloats(rows * in, 3);
-  const MixedLinear linear(format(), {{View(weight, out, in), View(bias, out, 0)}});
+  const AmxLinear linear(format(), {{View(weight, out, in), View(bias, out, 0)}});
   const auto activations = Activations(x, rows, in);
   const int stride = RowStride(format(), out);
   for (Epilogue epilogue : {Epilogue::kBias, Epilogue::kBiasGeluErf, Epilogue::kBiasGeluTanh,
@@ -145,10 +128,10 @@ TEST_P(MixedTest, EveryEpilogueEqualsReference) {
   }
 }
 
-TEST_P(MixedTest, DepthInPartsAndColumnsInPartsGiveTheSameBits) {
+TEST_P(AmxTest, DepthInPartsAndColumnsInPartsGiveTheSameBits) {
   const int in = 128, out = 96, rows = 37;
   const auto weight = RandomFloats(in * out, 1), x = RandomFloats(rows * in, 2);
-  const MixedLinear linear(format(), {{View(weight, out, in), {}}});
+  const AmxLinear linear(format(), {{View(weight, out, in), {}}});
   const auto activations = Activations(x, rows, in);
   AlignedBuffer<float> whole(static_cast<size_t>(rows + kSpareRows) * out);
   AlignedBuffer<float> parts(whole.size());
@@ -168,10 +151,10 @@ TEST_P(MixedTest, DepthInPartsAndColumnsInPartsGiveTheSameBits) {
   }
 }
 
-TEST_P(MixedTest, ARowHasTheSameBitsAloneAndAmongOthers) {
+TEST_P(AmxTest, ARowHasTheSameBitsAloneAndAmongOthers) {
   const int in = 64, out = 64, rows = 50;
   const auto weight = RandomFloats(in * out, 1), x = RandomFloats(rows * in, 2);
-  const MixedLinear linear(format(), {{View(weight, out, in), {}}});
+  const AmxLinear linear(format(), {{View(weight, out, in), {}}});
   const auto activations = Activations(x, rows, in);
   AlignedBuffer<float> all(static_cast<size_t>(rows + kSpareRows) * out), alone(33 * out);
   GemmArgs gemm = With(linear.Columns(0, out), activations, rows, in, format());
@@ -184,7 +167,7 @@ TEST_P(MixedTest, ARowHasTheSameBitsAloneAndAmongOthers) {
   }
 }
 
-TEST_P(MixedTest, NormEqualsReferenceAsFloatsAndActivations) {
+TEST_P(AmxTest, NormEqualsReferenceAsFloatsAndActivations) {
   for (int size : {32, 96, 384, 416, 768}) {
     const int rows = 5, stride = RowStride(format(), size);
     const auto input = RandomFloats(rows * size, 1), residual = RandomFloats(rows * size, 2);
@@ -204,22 +187,14 @@ TEST_P(MixedTest, NormEqualsReferenceAsFloatsAndActivations) {
   }
 }
 
-constexpr Case kBf16Cases[] = {{"Bf16Avx512", Format::kBf16, Isa::kAvx512Bf16},
-                               {"Bf16Amx", Format::kBf16, Isa::kAmx}};
-constexpr Case kSplitAmx = {"SplitAmx", Format::kSplit, Isa::kAmx};
-constexpr auto kCaseName = [](const auto& param) { return std::string(param.param.name); };
+INSTANTIATE_TEST_SUITE_P(Formats, AmxTest, testing::Values(Format::kBf16, Format::kSplit),
+                         [](const auto& param) {
+                           return param.param == Format::kBf16 ? "Bf16" : "Split";
+                         });
 
-INSTANTIATE_TEST_SUITE_P(Bf16, MixedTest, testing::ValuesIn(kBf16Cases), kCaseName);
-INSTANTIATE_TEST_SUITE_P(Split, MixedTest, testing::Values(kSplitAmx), kCaseName);
+class AmxAttentionTest : public AmxTest {};
 
-TEST(MixedKernelsTest, AFormatWithoutItsInstructionsHasNoKernels) {
-  EXPECT_EQ(mixed::GetKernels(Format::kBf16, Isa::kAvx512Vnni), nullptr);
-  EXPECT_EQ(mixed::GetKernels(Format::kSplit, Isa::kAvx512Bf16), nullptr);
-}
-
-class MixedAttentionTest : public MixedTest {};
-
-TEST_P(MixedAttentionTest, EqualsReferenceForAllLengthsAndHeadSizes) {
+TEST_P(AmxAttentionTest, EqualsReferenceForAllLengthsAndHeadSizes) {
   const int heads = 3;
   for (int head_size : {32, 64}) {
     const int size = heads * head_size, stride = 3 * size;
@@ -258,7 +233,7 @@ TEST_P(MixedAttentionTest, EqualsReferenceForAllLengthsAndHeadSizes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Bf16, MixedAttentionTest, testing::ValuesIn(kBf16Cases), kCaseName);
+INSTANTIATE_TEST_SUITE_P(Bf16, AmxAttentionTest, testing::Values(Format::kBf16));
 
 }  // namespace
-}  // namespace contexture::kernels::mixed
+}  // namespace contexture::kernels::amx

@@ -4,16 +4,16 @@
 
 #include "absl/types/span.h"
 #include "core/base/aligned_buffer.h"
+#include "core/kernels/amx_kernels.h"
 #include "core/kernels/linear.h"
-#include "core/kernels/mixed_kernels.h"
 
-namespace contexture::kernels::mixed {
+namespace contexture::kernels::amx {
 
-// A linear layer's weights packed in panels, and its bias. Immutable, thread safe. Both feature
+// A linear layer's weights packed as AMX tiles, and its bias. Immutable, thread safe. Both feature
 // counts must be multiples of 32.
-class MixedLinear {
+class AmxLinear {
  public:
-  MixedLinear(Format format, absl::Span<const LinearPart> parts);
+  AmxLinear(Format format, absl::Span<const LinearPart> parts);
 
   int in_features() const { return in_features_; }
   int out_features() const { return out_features_; }
@@ -33,4 +33,4 @@ class MixedLinear {
   AlignedBuffer<float> bias_;
 };
 
-}  // namespace contexture::kernels::mixed
+}  // namespace contexture::kernels::amx

@@ -1,9 +1,9 @@
 #include <cmath>
 #include <cstring>
 
-#include "core/kernels/mixed_kernels.h"
+#include "core/kernels/amx_kernels.h"
 
-namespace contexture::kernels::mixed {
+namespace contexture::kernels::amx {
 namespace {
 
 uint16_t Round(float x) {
@@ -39,4 +39,4 @@ void PackWeights(Format format, const char* const* rows, int count, int in, uint
   }
 }
 
-}  // namespace contexture::kernels::mixed
+}  // namespace contexture::kernels::amx
