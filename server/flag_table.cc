@@ -94,7 +94,8 @@ Flag PrecisionFlag() {
   using Value = absl::optional<Precision>;
   return TypedFlag<Value>(
       "precision",
-      "f32: exact; f32-split, bf16: faster, need AMX; auto: bf16 where the CPU computes it and "
+      "f32: exact; f32-split: needs AMX; bf16: faster, needs AMX or AVX-512 BF16; auto: bf16 where "
+      "the CPU computes it and "
       "the model keeps a cosine of 0.9999 to f32, else f32",
       [](ServerOptions& o) -> Value& { return o.precision; }, ParsePrecisionOrAuto,
       [](Value value) { return value ? std::string(Name(*value)) : std::string("auto"); });

@@ -17,8 +17,8 @@
 namespace contexture {
 
 // How an encoder is computed. kFloat32: float throughout; the default of exactness. kFloat32Split:
-// products of float values split into two bfloat16 halves, float-grade results at AMX speed.
-// kBfloat16: products in bfloat16, everything else in float. The last two need AMX.
+// products of float values split into two bfloat16 halves, float-grade results at AMX speed; needs
+// AMX. kBfloat16: products in bfloat16, everything else in float; needs AMX or AVX-512 BF16.
 enum class Precision { kFloat32, kFloat32Split, kBfloat16 };
 
 // "f32", "f32-split", "bf16".

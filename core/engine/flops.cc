@@ -19,9 +19,9 @@ absl::StatusOr<double> MeasureGemmLimit(Precision precision, double seconds) {
     case Precision::kFloat32:
       return kernels::MeasureGemmRate(kernels::GemmKind::kFloat, seconds);
     case Precision::kFloat32Split:
-      return kernels::MeasureGemmRate(kernels::GemmKind::kAmxSplit, seconds);
+      return kernels::MeasureGemmRate(kernels::GemmKind::kSplit, seconds);
     case Precision::kBfloat16:
-      return kernels::MeasureGemmRate(kernels::GemmKind::kAmxBf16, seconds);
+      return kernels::MeasureGemmRate(kernels::GemmKind::kBf16, seconds);
   }
   return absl::InternalError("unknown precision");
 }

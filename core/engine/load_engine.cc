@@ -9,8 +9,8 @@
 #include "core/base/status_macros.h"
 #include "core/engine/accuracy.h"
 #include "core/engine/encoder_engine.h"
-#include "core/nn/amx_encoder.h"
 #include "core/nn/float_encoder.h"
+#include "core/nn/mixed_encoder.h"
 
 namespace contexture {
 namespace {
@@ -27,14 +27,14 @@ absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateFloatEncoder(const ModelDirec
 
 absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateEncoder(const ModelDirectory& directory,
                                                            Precision precision, Isa isa) {
-  using kernels::amx::Format;
+  using kernels::mixed::Format;
   switch (precision) {
     case Precision::kFloat32:
       return CreateFloatEncoder(directory, isa);
     case Precision::kFloat32Split:
-      return nn::AmxEncoder::Create(directory.config, directory.weights, Format::kSplit);
+      return nn::MixedEncoder::Create(directory.config, directory.weights, Format::kSplit);
     case Precision::kBfloat16:
-      return nn::AmxEncoder::Create(directory.config, directory.weights, Format::kBf16);
+      return nn::MixedEncoder::Create(directory.config, directory.weights, Format::kBf16);
   }
   return absl::InternalError("unknown precision");
 }

@@ -1,10 +1,9 @@
-#include "core/kernels/amx_gemm.h"
-
 #include <algorithm>
 
-#include "core/kernels/amx_simd.h"
+#include "core/kernels/mixed_functions.h"
+#include "core/kernels/mixed_simd.h"
 
-namespace contexture::kernels::amx {
+namespace contexture::kernels::mixed::amx {
 namespace {
 
 // Tiles: 0..3 the 2 x 2 accumulators of a 32 x 32 block, 4 and 5 inputs (upper and lower 16 rows),
@@ -227,4 +226,4 @@ void GemmFloat(Format format, const GemmArgs& gemm, const FloatOutput& output) {
 void AcquireTiles() { asm volatile("ldtilecfg %0" ::"m"(kTileConfig)); }
 void ReleaseTiles() { asm volatile("tilerelease" ::); }
 
-}  // namespace contexture::kernels::amx
+}  // namespace contexture::kernels::mixed::amx

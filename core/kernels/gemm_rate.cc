@@ -7,8 +7,9 @@
 
 #include "core/base/aligned_buffer.h"
 #include "core/base/status_macros.h"
-#include "core/kernels/amx_linear.h"
 #include "core/kernels/linear.h"
+#include "core/kernels/mixed_kernels.h"
+#include "core/kernels/mixed_linear.h"
 
 namespace contexture::kernels {
 namespace {
@@ -49,18 +50,19 @@ absl::StatusOr<double> FloatRate(absl::Span<const LinearPart> parts, double seco
   return BestRate(seconds, [&] { linear->Run(input.data(), kRows, output.data()); });
 }
 
-absl::StatusOr<double> AmxRate(amx::Format format, absl::Span<const LinearPart> parts,
-                               double seconds) {
-  const amx::Kernels* kernels = amx::GetKernels();
-  if (kernels == nullptr) return absl::FailedPreconditionError("the CPU has no AMX");
-  const amx::AmxLinear linear(format, parts);
+absl::StatusOr<double> MixedRate(mixed::Format format, absl::Span<const LinearPart> parts,
+                                 double seconds) {
+  const mixed::Kernels* kernels = mixed::GetKernels(format);
+  if (kernels == nullptr)
+    return absl::FailedPreconditionError("the CPU lacks the instructions of this format");
+  const mixed::MixedLinear linear(format, parts);
   const AlignedBuffer<float> floats = RandomFloats(static_cast<size_t>(kRows) * kDepth);
-  const int stride = amx::RowStride(format, kDepth);
-  AlignedBuffer<uint16_t> input(static_cast<size_t>(kRows + amx::kSpareRows) * stride);
-  AlignedBuffer<float> output(static_cast<size_t>(kRows + amx::kSpareRows) * kColumns);
+  const int stride = mixed::RowStride(format, kDepth);
+  AlignedBuffer<uint16_t> input(static_cast<size_t>(kRows + mixed::kSpareRows) * stride);
+  AlignedBuffer<float> output(static_cast<size_t>(kRows + mixed::kSpareRows) * kColumns);
   kernels->acquire_tiles();
   kernels->convert(format, {floats.data(), kDepth, input.data(), stride, kDepth, kRows, kDepth});
-  amx::GemmArgs gemm = linear.Columns(0, kColumns);
+  mixed::GemmArgs gemm = linear.Columns(0, kColumns);
   gemm.input = input.data();
   gemm.input_stride = stride;
   gemm.low_offset = kDepth;
@@ -80,10 +82,10 @@ absl::StatusOr<double> MeasureGemmRate(GemmKind kind, double seconds) {
   switch (kind) {
     case GemmKind::kFloat:
       return FloatRate({part}, seconds);
-    case GemmKind::kAmxSplit:
-      return AmxRate(amx::Format::kSplit, {part}, seconds);
-    case GemmKind::kAmxBf16:
-      return AmxRate(amx::Format::kBf16, {part}, seconds);
+    case GemmKind::kSplit:
+      return MixedRate(mixed::Format::kSplit, {part}, seconds);
+    case GemmKind::kBf16:
+      return MixedRate(mixed::Format::kBf16, {part}, seconds);
   }
   return absl::InternalError("unknown kind");
 }

@@ -25,16 +25,16 @@ struct Projection {
 // Scaled dot-product attention over given vectors, per head (Vaswani et al. 2017, 3.2):
 // softmax(scale * q k^T + mask) v, with q, k, v the projected queries, keys and values.
 struct AttendArgs {
-  MatrixView query;  // [m, d]
-  MatrixView key;    // [n, dk]
-  MatrixView value;  // [n, dv]
+  MatrixView query = {};  // [m, d]
+  MatrixView key = {};    // [n, dk]
+  MatrixView value = {};  // [n, dv]
   // After these queries and keys have e columns, values ev; num_heads divides both.
-  Projection query_projection, key_projection, value_projection;
-  Projection output_projection;  // of the heads' contexts, side by side, [out, ev]
-  MatrixView mask;               // [m, n] or absent: added to the scaled scores, -inf hides a key
-  bool causal = false;           // query i sees keys 0 .. i; every query sees some key
+  Projection query_projection = {}, key_projection = {}, value_projection = {};
+  Projection output_projection = {};  // of the heads' contexts, side by side, [out, ev]
+  MatrixView mask = {};  // [m, n] or absent: added to the scaled scores, -inf hides a key
+  bool causal = false;   // query i sees keys 0 .. i; every query sees some key
   int num_heads = 1;
-  absl::optional<float> scale;  // 1 / sqrt(e / num_heads)
+  absl::optional<float> scale = {};  // 1 / sqrt(e / num_heads)
   // Looked at now and then; may be null.
   const std::atomic<bool>* cancelled = nullptr;
 

@@ -10,9 +10,9 @@
 
 #include "core/base/cpu_info.h"
 #include "core/model/model_directory.h"
-#include "core/nn/amx_encoder.h"
 #include "core/nn/embedding.h"
 #include "core/nn/float_encoder.h"
+#include "core/nn/mixed_encoder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/files.h"
@@ -194,38 +194,42 @@ TEST_F(PositionPropertyTest, SparsePositionsAreAddedBeforeTheNormOfTheEmbedding)
   for (size_t i = 0; i < table.size(); ++i) EXPECT_NEAR(sparse[i], table[i], 1e-6f);
 }
 
-// Sizes that the AMX kernels take.
-TinyTransformerOptions AmxOptions(const char* scheme) {
+// Sizes that the mixed precisions take.
+TinyTransformerOptions MixedOptions(const char* scheme) {
   return {.d_model = 64, .dim_feedforward = 96, .positional_encoding = scheme};
 }
 
-TEST_F(PositionPropertyTest, AmxComputesTheSchemesThatChangeTheEmbedding) {
-  if (DetectIsa() != Isa::kAmx) GTEST_SKIP() << "no AMX here: " << Name(DetectIsa());
+TEST_F(PositionPropertyTest, MixedPrecisionComputesTheSchemesThatChangeTheEmbedding) {
+  if (DetectIsa() < Isa::kAvx512Bf16) GTEST_SKIP() << "no bf16 here: " << Name(DetectIsa());
+  const auto format =
+      DetectIsa() == Isa::kAmx ? kernels::mixed::Format::kSplit : kernels::mixed::Format::kBf16;
+  const float tolerance = format == kernels::mixed::Format::kSplit ? 5e-4f : 0.2f;
   for (const char* scheme : {"none", "sinusoidal", "learned", "sparse"}) {
-    Load(AmxOptions(scheme));
+    Load(MixedOptions(scheme));
     const Ids ids = {3, 1, 4, 15, 9, 2, 6, 5, 33};
     const Floats want = Encode(ids);
-    auto amx = AmxEncoder::Create(model_.config, model_.weights, kernels::amx::Format::kSplit);
-    ASSERT_THAT(amx, IsOk());
-    encoder_ = *std::move(amx);
+    auto mixed = MixedEncoder::Create(model_.config, model_.weights, format);
+    ASSERT_THAT(mixed, IsOk());
+    encoder_ = *std::move(mixed);
     const Floats got = Encode(ids);
     ASSERT_EQ(got.size(), want.size());
-    for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want[i], 5e-4f) << scheme;
+    for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want[i], tolerance) << scheme;
   }
 }
 
-TEST_F(PositionPropertyTest, AmxRefusesWhatItDoesNotCompute) {
-  if (DetectIsa() != Isa::kAmx) GTEST_SKIP() << "no AMX here: " << Name(DetectIsa());
+TEST_F(PositionPropertyTest, MixedPrecisionRefusesWhatItDoesNotCompute) {
+  if (DetectIsa() < Isa::kAvx512Bf16) GTEST_SKIP() << "no bf16 here: " << Name(DetectIsa());
   const auto expect_refused = [&](const TinyTransformerOptions& options, const char* reason) {
     Load(options);
-    for (auto format : {kernels::amx::Format::kSplit, kernels::amx::Format::kBf16}) {
-      EXPECT_THAT(AmxEncoder::Create(model_.config, model_.weights, format),
+    for (auto format : {kernels::mixed::Format::kSplit, kernels::mixed::Format::kBf16}) {
+      if (kernels::mixed::GetKernels(format) == nullptr) continue;
+      EXPECT_THAT(MixedEncoder::Create(model_.config, model_.weights, format),
                   StatusIs(absl::StatusCode::kFailedPrecondition, testing::HasSubstr(reason)));
     }
   };
-  expect_refused(AmxOptions("rotary"), "rotary");
-  expect_refused(AmxOptions("alibi"), "alibi");
-  TinyTransformerOptions options = AmxOptions("sinusoidal");
+  expect_refused(MixedOptions("rotary"), "rotary");
+  expect_refused(MixedOptions("alibi"), "alibi");
+  TinyTransformerOptions options = MixedOptions("sinusoidal");
   options.final_norm = true;
   expect_refused(options, "final norm");
   options.final_norm = false;

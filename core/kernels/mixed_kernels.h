@@ -5,11 +5,11 @@
 
 #include "core/kernels/vector_kernels.h"
 
-// Own kernels for CPUs with AMX and AVX-512 BF16. They multiply in bfloat16 and accumulate in
-// float; the residual stream, norms, softmax sums and activations are float. All are pure, allocate
-// nothing, and a row's result depends on that row alone: sums run over the depth in one fixed
-// order.
-namespace contexture::kernels::amx {
+// Own kernels of mixed precision, for CPUs with AMX or AVX-512 BF16. They multiply in bfloat16 and
+// accumulate in float; the residual stream, norms, softmax sums and activations are float. All are
+// pure, allocate nothing, and a row's result depends on that row alone: sums run over the depth in
+// one fixed order. Both instruction sets share the layouts below, which are those of AMX tiles.
+namespace contexture::kernels::mixed {
 
 // How activations travel between kernels. Rows hold `columns` (a multiple of kDepth) bfloat16
 // values; with kSplit the low halves follow the high ones, x = high + low with 16 bits of
@@ -94,22 +94,26 @@ struct AttentionArgs {
 size_t AttentionScratchBytes(int length, int head_size);
 constexpr bool SupportsHeadSize(int head_size) { return head_size == 32 || head_size == 64; }
 
-// The kernels, or null when the CPU has no AMX (see DetectIsa).
+// The kernels of one instruction set.
 struct Kernels {
+  Isa isa;  // kAvx512Bf16 or kAmx
   void (*gemm_activation)(Format, const GemmArgs&, const ActivationOutput&);
   void (*gemm_float)(Format, const GemmArgs&, const FloatOutput&);
   void (*norm)(Format, const NormArgs&);
   void (*attention)(const AttentionArgs&);
   void (*convert)(Format, const ConvertArgs&);
-  // Sets up this thread's tile registers; every use of the kernels lies between the two.
+  // Sets up this thread's tile registers where there are some; every use of the kernels lies
+  // between the two.
   void (*acquire_tiles)();
   void (*release_tiles)();
 };
-const Kernels* GetKernels();
+// The kernels that compute `format` with `isa`, or null: kBf16 needs AVX-512 BF16 (its emulation
+// would be slower than float), kSplit needs AMX.
+const Kernels* GetKernels(Format format, Isa isa = DetectIsa());
 
 // Packs `count` output features: out[r] points to the `in` floats (unaligned) of feature r. Layout:
 // [panel][step][high, low][tile of 16 columns][depth pair][column][2], zero where padded. `packed`
 // holds RoundUpToPanel(count) / kPanel * RoundUpToPanel(in) / kDepth * StepElements elements.
 void PackWeights(Format format, const char* const* rows, int count, int in, uint16_t* packed);
 
-}  // namespace contexture::kernels::amx
+}  // namespace contexture::kernels::mixed

@@ -1,9 +1,9 @@
 #include <cmath>
 #include <cstring>
 
-#include "core/kernels/amx_kernels.h"
+#include "core/kernels/mixed_kernels.h"
 
-namespace contexture::kernels::amx {
+namespace contexture::kernels::mixed {
 namespace {
 
 uint16_t Round(float x) {
@@ -39,4 +39,4 @@ void PackWeights(Format format, const char* const* rows, int count, int in, uint
   }
 }
 
-}  // namespace contexture::kernels::amx
+}  // namespace contexture::kernels::mixed

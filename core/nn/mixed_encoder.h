@@ -4,35 +4,35 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "core/nn/amx_layer.h"
 #include "core/nn/embedding.h"
 #include "core/nn/encoder.h"
+#include "core/nn/mixed_layer.h"
 
 namespace contexture::nn {
 
-// Precisions bf16 and f32-split: own AMX kernels, activations between them as `Format` says.
-class AmxEncoder : public Encoder {
+// Precisions bf16 and f32-split: own kernels, activations between them as `Format` says.
+class MixedEncoder : public Encoder {
  public:
-  // FAILED_PRECONDITION: the CPU has no AMX, or the model has a shape or a part that these kernels
-  // do not compute (the message names it).
+  // FAILED_PRECONDITION: the CPU lacks the instructions, or the model has a shape or a part that
+  // these kernels do not compute (the message names it).
   static absl::StatusOr<std::unique_ptr<Encoder>> Create(const EncoderConfig& config,
                                                          const EncoderWeights& weights,
-                                                         kernels::amx::Format format);
+                                                         kernels::mixed::Format format);
   std::unique_ptr<Workspace> NewWorkspace(int max_tokens) const override;
   void Run(const PackedBatch& batch, Workspace& workspace) const override;
   size_t weight_bytes() const override;
   const PositionalEncoding& positions() const override { return embedding_.positions(); }
 
  private:
-  AmxEncoder(const EncoderConfig& config, const EncoderWeights& weights,
-             kernels::amx::Format format);
-  void Embed(const PackedBatch& batch, AmxWorkspace& workspace) const;
+  MixedEncoder(const EncoderConfig& config, const EncoderWeights& weights,
+               kernels::mixed::Format format);
+  void Embed(const PackedBatch& batch, MixedWorkspace& workspace) const;
 
   const EncoderConfig config_;
-  const kernels::amx::Format format_;
-  const kernels::amx::Kernels& kernels_;
+  const kernels::mixed::Format format_;
+  const kernels::mixed::Kernels& kernels_;
   Embedding embedding_;
-  std::vector<std::unique_ptr<AmxLayer>> layers_;
+  std::vector<std::unique_ptr<MixedLayer>> layers_;
 };
 
 }  // namespace contexture::nn

@@ -1,12 +1,12 @@
-#include "core/kernels/amx_linear.h"
+#include "core/kernels/mixed_linear.h"
 
 #include <vector>
 
 #include "core/kernels/stacked_weights.h"
 
-namespace contexture::kernels::amx {
+namespace contexture::kernels::mixed {
 
-AmxLinear::AmxLinear(Format format, absl::Span<const LinearPart> parts) : format_(format) {
+MixedLinear::MixedLinear(Format format, absl::Span<const LinearPart> parts) : format_(format) {
   const StackedWeights stacked(parts);
   in_features_ = static_cast<int>(parts[0].weight.shape[1]);
   out_features_ = stacked.out_features();
@@ -18,14 +18,14 @@ AmxLinear::AmxLinear(Format format, absl::Span<const LinearPart> parts) : format
   PackWeights(format, rows.data(), out_features_, in_features_, packed_.data());
 }
 
-GemmArgs AmxLinear::Columns(int first_out, int outs) const {
+GemmArgs MixedLinear::Columns(int first_out, int outs) const {
   GemmArgs gemm = Depth(0, in_features_);
   gemm.weights += static_cast<size_t>(first_out / kPanel) * gemm.panel_stride;
   gemm.panels = outs / kPanel;
   return gemm;
 }
 
-GemmArgs AmxLinear::Depth(int first_in, int ins) const {
+GemmArgs MixedLinear::Depth(int first_in, int ins) const {
   GemmArgs gemm = {};
   const size_t step = StepElements(format_);
   gemm.panel_stride = static_cast<size_t>(in_features_ / kDepth) * step;
@@ -35,4 +35,4 @@ GemmArgs AmxLinear::Depth(int first_in, int ins) const {
   return gemm;
 }
 
-}  // namespace contexture::kernels::amx
+}  // namespace contexture::kernels::mixed

@@ -1,4 +1,4 @@
-#include "core/nn/amx_layer.h"
+#include "core/nn/mixed_layer.h"
 
 #include <algorithm>
 
@@ -6,14 +6,14 @@
 
 namespace contexture::nn {
 
-namespace amx = kernels::amx;
-using amx::Format;
+namespace mixed = kernels::mixed;
+using mixed::Format;
 
-AmxLayer::AmxLayer(const EncoderConfig& config, const LayerWeights& weights, Format format)
+MixedLayer::MixedLayer(const EncoderConfig& config, const LayerWeights& weights, Format format)
     : config_(config),
       format_(format),
-      kernels_(*amx::GetKernels()),
-      float_kernels_(kernels::GetVectorKernels(Isa::kAmx)),
+      kernels_(*mixed::GetKernels(format)),
+      float_kernels_(kernels::GetVectorKernels(DetectIsa())),
       attention_norm_(weights.attention_norm),
       output_norm_(weights.output_norm),
       query_key_value_(format, {ToPart(weights.query), ToPart(weights.key), ToPart(weights.value)}),
@@ -21,12 +21,12 @@ AmxLayer::AmxLayer(const EncoderConfig& config, const LayerWeights& weights, For
       up_(format, {ToPart(weights.up)}),
       down_(format, {ToPart(weights.down)}) {}
 
-size_t AmxLayer::weight_bytes() const {
+size_t MixedLayer::weight_bytes() const {
   return query_key_value_.weight_bytes() + attention_output_.weight_bytes() + up_.weight_bytes() +
          down_.weight_bytes();
 }
 
-void AmxLayer::Run(const PackedBatch& batch, AmxWorkspace& workspace) const {
+void MixedLayer::Run(const PackedBatch& batch, MixedWorkspace& workspace) const {
   const int tokens = batch.num_tokens();
   ProjectQueryKeyValue(tokens, workspace);
   AttendAll(batch, workspace);
@@ -36,7 +36,7 @@ void AmxLayer::Run(const PackedBatch& batch, AmxWorkspace& workspace) const {
   AddNorm(down_, output_norm_, tokens, workspace);
 }
 
-void AmxLayer::AttendAll(const PackedBatch& batch, AmxWorkspace& workspace) const {
+void MixedLayer::AttendAll(const PackedBatch& batch, MixedWorkspace& workspace) const {
   const PartTimer timer(workspace.profile, Part::kAttention);
   for (int i = 0; i < batch.num_sequences(); ++i) {
     const int first = static_cast<int>(batch.offsets[i]);
@@ -48,9 +48,9 @@ void AmxLayer::AttendAll(const PackedBatch& batch, AmxWorkspace& workspace) cons
   }
 }
 
-void AmxLayer::ProjectContext(int tokens, AmxWorkspace& workspace) const {
+void MixedLayer::ProjectContext(int tokens, MixedWorkspace& workspace) const {
   const PartTimer timer(workspace.profile, Part::kAttentionOutput);
-  amx::GemmArgs gemm = attention_output_.Columns(0, config_.hidden_size);
+  mixed::GemmArgs gemm = attention_output_.Columns(0, config_.hidden_size);
   gemm.input = workspace.context.data();
   gemm.input_stride = workspace.attention_stride;
   gemm.low_offset = attention_size();
@@ -59,9 +59,9 @@ void AmxLayer::ProjectContext(int tokens, AmxWorkspace& workspace) const {
                       {workspace.projected.data(), config_.hidden_size, nullptr, false});
 }
 
-void AmxLayer::ProjectQueryKeyValue(int tokens, AmxWorkspace& workspace) const {
+void MixedLayer::ProjectQueryKeyValue(int tokens, MixedWorkspace& workspace) const {
   const PartTimer timer(workspace.profile, Part::kQueryKeyValue);
-  amx::GemmArgs gemm = query_key_value_.Columns(0, 3 * attention_size());
+  mixed::GemmArgs gemm = query_key_value_.Columns(0, 3 * attention_size());
   gemm.input = workspace.input.data();
   gemm.input_stride = workspace.hidden_stride;
   gemm.low_offset = config_.hidden_size;
@@ -77,7 +77,7 @@ void AmxLayer::ProjectQueryKeyValue(int tokens, AmxWorkspace& workspace) const {
   }
 }
 
-void AmxLayer::AttendSequence(int first, int length, AmxWorkspace& workspace) const {
+void MixedLayer::AttendSequence(int first, int length, MixedWorkspace& workspace) const {
   const uint16_t* query = workspace.qkv.data() + static_cast<size_t>(first) * workspace.qkv_stride;
   kernels_.attention({.query = query,
                       .key = query + attention_size(),
@@ -93,7 +93,7 @@ void AmxLayer::AttendSequence(int first, int length, AmxWorkspace& workspace) co
                       .scratch = workspace.attention_scratch.data()});
 }
 
-void AmxLayer::AttendSplit(int first, int length, AmxWorkspace& workspace) const {
+void MixedLayer::AttendSplit(int first, int length, MixedWorkspace& workspace) const {
   const AttentionConfig& attention = config_.attention;
   const int size = attention_size();
   const float* query =
@@ -123,17 +123,19 @@ void AmxLayer::AttendSplit(int first, int length, AmxWorkspace& workspace) const
 
 // The intermediate activations are made and used up in chunks of columns, so that they stay in the
 // cache; the output's sums run over the chunks in order.
-void AmxLayer::FeedForward(int tokens, AmxWorkspace& workspace) const {
-  for (int first = 0; first < config_.feed_forward.intermediate_size; first += kAmxChunk) {
-    const int columns = std::min(kAmxChunk, config_.feed_forward.intermediate_size - first);
+void MixedLayer::FeedForward(int tokens, MixedWorkspace& workspace) const {
+  for (int first = 0; first < config_.feed_forward.intermediate_size; first += kIntermediateChunk) {
+    const int columns =
+        std::min(kIntermediateChunk, config_.feed_forward.intermediate_size - first);
     FeedForwardUp(tokens, first, columns, workspace);
     FeedForwardDown(tokens, first, columns, workspace);
   }
 }
 
-void AmxLayer::FeedForwardUp(int tokens, int first, int columns, AmxWorkspace& workspace) const {
+void MixedLayer::FeedForwardUp(int tokens, int first, int columns,
+                               MixedWorkspace& workspace) const {
   const PartTimer timer(workspace.profile, Part::kFeedForwardUp);
-  amx::GemmArgs up = up_.Columns(first, columns);
+  mixed::GemmArgs up = up_.Columns(first, columns);
   up.input = workspace.input.data();
   up.input_stride = workspace.hidden_stride;
   up.low_offset = config_.hidden_size;
@@ -144,9 +146,10 @@ void AmxLayer::FeedForwardUp(int tokens, int first, int columns, AmxWorkspace& w
        ActivationEpilogue(config_.feed_forward.activation)});
 }
 
-void AmxLayer::FeedForwardDown(int tokens, int first, int columns, AmxWorkspace& workspace) const {
+void MixedLayer::FeedForwardDown(int tokens, int first, int columns,
+                                 MixedWorkspace& workspace) const {
   const PartTimer timer(workspace.profile, Part::kFeedForwardDown);
-  amx::GemmArgs down = down_.Depth(first, columns);
+  mixed::GemmArgs down = down_.Depth(first, columns);
   down.input = workspace.intermediate.data();
   down.input_stride = workspace.chunk_stride;
   down.low_offset = columns;
@@ -155,8 +158,8 @@ void AmxLayer::FeedForwardDown(int tokens, int first, int columns, AmxWorkspace&
                       {workspace.projected.data(), config_.hidden_size, nullptr, first != 0});
 }
 
-void AmxLayer::AddNorm(const amx::AmxLinear& linear, const Norm& norm, int tokens,
-                       AmxWorkspace& workspace) const {
+void MixedLayer::AddNorm(const mixed::MixedLinear& linear, const Norm& norm, int tokens,
+                         MixedWorkspace& workspace) const {
   const PartTimer timer(workspace.profile, Part::kNorm);
   float* hidden = workspace.hidden.data();
   kernels_.norm(format_,

@@ -1,17 +1,17 @@
 #include <algorithm>
 
-#include "core/nn/amx_layer.h"
+#include "core/nn/mixed_layer.h"
 
 namespace contexture::nn {
 
-using kernels::amx::Format;
+using kernels::mixed::Format;
 
-AmxWorkspace::AmxWorkspace(const EncoderConfig& config, Format format, int tokens) {
+MixedWorkspace::MixedWorkspace(const EncoderConfig& config, Format format, int tokens) {
   max_tokens = tokens;
-  const size_t rows = tokens + kernels::amx::kSpareRows;
+  const size_t rows = tokens + kernels::mixed::kSpareRows;
   const int size = config.hidden_size;
   const int attention = config.attention.num_heads * config.attention.head_size;
-  const int chunk = std::min(kAmxChunk, config.feed_forward.intermediate_size);
+  const int chunk = std::min(kIntermediateChunk, config.feed_forward.intermediate_size);
   hidden_stride = RowStride(format, size);
   attention_stride = RowStride(format, attention);
   chunk_stride = RowStride(format, chunk);
@@ -25,7 +25,8 @@ AmxWorkspace::AmxWorkspace(const EncoderConfig& config, Format format, int token
   const int head_size = config.attention.head_size;
   if (format == Format::kBf16) {
     qkv = AlignedBuffer<uint16_t>(rows * qkv_stride);
-    attention_scratch = AlignedBuffer<char>(kernels::amx::AttentionScratchBytes(tokens, head_size));
+    attention_scratch =
+        AlignedBuffer<char>(kernels::mixed::AttentionScratchBytes(tokens, head_size));
   } else {
     qkv_float = AlignedBuffer<float>(rows * qkv_stride);
     context_float = AlignedBuffer<float>(rows * attention);
@@ -34,7 +35,7 @@ AmxWorkspace::AmxWorkspace(const EncoderConfig& config, Format format, int token
   }
 }
 
-size_t AmxWorkspace::bytes() const {
+size_t MixedWorkspace::bytes() const {
   return Workspace::bytes() + input.bytes() + qkv.bytes() + qkv_float.bytes() +
          context_float.bytes() + context.bytes() + intermediate.bytes() + projected.bytes() +
          attention_scratch.bytes();

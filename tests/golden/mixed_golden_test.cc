@@ -1,6 +1,6 @@
-// The precisions of AMX on the real all-MiniLM-L6-v2 against what transformers computes in float32
-// (make_golden.py). Needs its directory in CONTEXTURE_MODEL_DIR and a CPU with AMX; skipped
-// without.
+// The precisions below float on the real all-MiniLM-L6-v2 against what transformers computes in
+// float32 (make_golden.py). Needs its directory in CONTEXTURE_MODEL_DIR and a CPU with the
+// instructions; skipped without.
 
 #include <gtest/gtest.h>
 
@@ -27,16 +27,19 @@ using test_support::SequenceVectors;
 // A split keeps 16 bits of each factor of a product, bfloat16 keeps 8.
 struct Bound {
   Precision precision;
+  Isa isa;  // that it needs
   double token_difference;
   double pooled_cosine;
 };
 
-class AmxGoldenTest : public testing::TestWithParam<Bound> {
+class MixedGoldenTest : public testing::TestWithParam<Bound> {
  protected:
   void SetUp() override {
     const char* directory = std::getenv("CONTEXTURE_MODEL_DIR");
     if (directory == nullptr) GTEST_SKIP() << "CONTEXTURE_MODEL_DIR is not set";
-    if (DetectIsa() != Isa::kAmx) GTEST_SKIP() << "no AMX here: " << Name(DetectIsa());
+    if (DetectIsa() < GetParam().isa) {
+      GTEST_SKIP() << "needs " << Name(GetParam().isa) << ", granted " << Name(DetectIsa());
+    }
     auto golden = test_support::ReadGoldenFile("tests/golden/all_minilm_l6_v2");
     ASSERT_TRUE(golden.ok()) << golden.status();
     golden_ = *std::move(golden);
@@ -69,7 +72,7 @@ double Cosine(const std::vector<float>& a, const std::vector<float>& b) {
   return ab / std::sqrt(aa * bb);
 }
 
-TEST_P(AmxGoldenTest, VectorsStayWithinTheBoundOfThePrecision) {
+TEST_P(MixedGoldenTest, VectorsStayWithinTheBoundOfThePrecision) {
   double lowest = 1, worst = 0;
   for (const GoldenText& text : golden_.texts) {
     const SequenceVectors got = Alone(text);
@@ -91,7 +94,7 @@ TEST_P(AmxGoldenTest, VectorsStayWithinTheBoundOfThePrecision) {
               engine_->info().precision.c_str(), 1 - lowest, worst);
 }
 
-TEST_P(AmxGoldenTest, ABatchOfAllTextsGivesTheBitsOfEachAlone) {
+TEST_P(MixedGoldenTest, ABatchOfAllTextsGivesTheBitsOfEachAlone) {
   std::vector<const std::vector<uint32_t>*> sequences;
   for (const GoldenText& text : golden_.texts) sequences.push_back(&text.ids);
   auto together = EncodeBatch(*engine_, *workspace_, sequences);
@@ -101,9 +104,10 @@ TEST_P(AmxGoldenTest, ABatchOfAllTextsGivesTheBitsOfEachAlone) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Precisions, AmxGoldenTest,
-                         testing::Values(Bound{Precision::kFloat32Split, 1e-4, 0.999999},
-                                         Bound{Precision::kBfloat16, 0.1, 0.9999}),
+INSTANTIATE_TEST_SUITE_P(Precisions, MixedGoldenTest,
+                         testing::Values(Bound{Precision::kFloat32Split, Isa::kAmx, 1e-4, 0.999999},
+                                         Bound{Precision::kBfloat16, Isa::kAvx512Bf16, 0.1,
+                                               0.9999}),
                          [](const auto& param) {
                            return param.param.precision == Precision::kBfloat16 ? "Bf16" : "Split";
                          });

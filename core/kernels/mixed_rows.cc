@@ -1,7 +1,7 @@
-#include "core/kernels/amx_gemm.h"
-#include "core/kernels/amx_simd.h"
+#include "core/kernels/mixed_functions.h"
+#include "core/kernels/mixed_simd.h"
 
-namespace contexture::kernels::amx {
+namespace contexture::kernels::mixed {
 namespace {
 
 inline Vector LoadMasked(const float* p, __mmask16 mask) { return _mm512_maskz_loadu_ps(mask, p); }
@@ -132,4 +132,4 @@ void ConvertRows(Format format, const ConvertArgs& args) {
   }
 }
 
-}  // namespace contexture::kernels::amx
+}  // namespace contexture::kernels::mixed

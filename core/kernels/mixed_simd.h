@@ -1,15 +1,15 @@
 #pragma once
 
-// Vector helpers of the AMX translation units (compiled with AVX-512 BF16; never included
-// elsewhere).
+// Vector helpers of the mixed-precision translation units (compiled with AVX-512 BF16; never
+// included elsewhere).
 
 #include <immintrin.h>
 
 #include <cstdint>
 
-#include "core/kernels/amx_kernels.h"
+#include "core/kernels/mixed_kernels.h"
 
-namespace contexture::kernels::amx {
+namespace contexture::kernels::mixed {
 
 using Vector = __m512;
 
@@ -116,4 +116,4 @@ inline Vector Activate(Vector x) {
   }
 }
 
-}  // namespace contexture::kernels::amx
+}  // namespace contexture::kernels::mixed

@@ -4,16 +4,16 @@
 
 #include "absl/types/span.h"
 #include "core/base/aligned_buffer.h"
-#include "core/kernels/amx_kernels.h"
 #include "core/kernels/linear.h"
+#include "core/kernels/mixed_kernels.h"
 
-namespace contexture::kernels::amx {
+namespace contexture::kernels::mixed {
 
-// A linear layer's weights packed as AMX tiles, and its bias. Immutable, thread safe. Both feature
+// A linear layer's weights packed in panels, and its bias. Immutable, thread safe. Both feature
 // counts must be multiples of 32.
-class AmxLinear {
+class MixedLinear {
  public:
-  AmxLinear(Format format, absl::Span<const LinearPart> parts);
+  MixedLinear(Format format, absl::Span<const LinearPart> parts);
 
   int in_features() const { return in_features_; }
   int out_features() const { return out_features_; }
@@ -33,4 +33,4 @@ class AmxLinear {
   AlignedBuffer<float> bias_;
 };
 
-}  // namespace contexture::kernels::amx
+}  // namespace contexture::kernels::mixed

@@ -3,29 +3,43 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <string>
 
-#include "core/kernels/amx_kernels.h"
-#include "core/kernels/amx_linear.h"
+#include "core/kernels/mixed_kernels.h"
+#include "core/kernels/mixed_linear.h"
 #include "core/kernels/reference.h"
 #include "tests/core/kernels/kernel_test_util.h"
 
-namespace contexture::kernels::amx {
+namespace contexture::kernels::mixed {
 namespace {
 
 // Relative to the value, or to 1 for smaller ones: a factor in bfloat16 is off by up to 2e-3, in a
 // split by 4e-6, and the sums here have tens of terms of order 1.
 constexpr float kTolerance[] = {5e-2f, 1e-4f};
 
-class AmxTest : public testing::TestWithParam<Format> {
+// A format and the instruction set that computes it.
+struct Case {
+  const char* name;
+  Format format;
+  Isa isa;
+};
+
+class MixedTest : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    if (GetKernels() == nullptr) GTEST_SKIP() << "no AMX here: " << Name(DetectIsa());
-    GetKernels()->acquire_tiles();
+    if (DetectIsa() < GetParam().isa) {
+      GTEST_SKIP() << "needs " << Name(GetParam().isa) << ", granted " << Name(DetectIsa());
+    }
+    kernels_ = mixed::GetKernels(format(), GetParam().isa);
+    ASSERT_NE(kernels_, nullptr);
+    ASSERT_EQ(kernels_->isa, GetParam().isa);
+    kernels_->acquire_tiles();
   }
   void TearDown() override {
-    if (GetKernels() != nullptr) GetKernels()->release_tiles();
+    if (kernels_ != nullptr) kernels_->release_tiles();
   }
-  Format format() const { return GetParam(); }
+  Format format() const { return GetParam().format; }
+  const Kernels* GetKernels() const { return kernels_; }
   float Allowed(float want) const {
     return kTolerance[format() == Format::kSplit] * std::max(1.0f, std::fabs(want));
   }
@@ -68,9 +82,12 @@ class AmxTest : public testing::TestWithParam<Format> {
     gemm.rows = rows;
     return gemm;
   }
+
+ private:
+  const Kernels* kernels_ = nullptr;
 };
 
-TEST_P(AmxTest, ConvertKeepsTheBitsOfItsFormat) {
+TEST_P(MixedTest, ConvertKeepsTheBitsOfItsFormat) {
   const auto x = RandomFloats(3 * 64, 1);
   const auto back = Values(Activations(x, 3, 64), 3, 64);
   for (size_t i = 0; i < x.size(); ++i) {
@@ -78,11 +95,11 @@ TEST_P(AmxTest, ConvertKeepsTheBitsOfItsFormat) {
   }
 }
 
-TEST_P(AmxTest, GemmsEqualReferenceForAllRowCounts) {
+TEST_P(MixedTest, GemmsEqualReferenceForAllRowCounts) {
   const int in = 96, out = 128;
   const auto weight = RandomFloats(static_cast<size_t>(in) * out, 1, 1.0f / std::sqrt(96.0f));
   const auto bias = RandomFloats(out, 2);
-  const AmxLinear linear(format(), {{View(weight, out, in), View(bias, out, 0)}});
+  const MixedLinear linear(format(), {{View(weight, out, in), View(bias, out, 0)}});
   for (int rows : {1, 2, 15, 16, 17, 31, 32, 33, 49, 100}) {
     const auto x = RandomFloats(static_cast<size_t>(rows) * in, 10 + rows);
     AlignedBuffer<float> want(static_cast<size_t>(rows) * out);
@@ -105,11 +122,11 @@ TEST_P(AmxTest, GemmsEqualReferenceForAllRowCounts) {
   }
 }
 
-TEST_P(AmxTest, EveryEpilogueEqualsReference) {
+TEST_P(MixedTest, EveryEpilogueEqualsReference) {
   const int in = 32, out = 64, rows = 20;
   const auto weight = RandomFloats(in * out, 1, 0.5f), bias = RandomFloats(out, 2);
   const auto x = RandomFloats(rows * in, 3);
-  const AmxLinear linear(format(), {{View(weight, out, in), View(bias, out, 0)}});
+  const MixedLinear linear(format(), {{View(weight, out, in), View(bias, out, 0)}});
   const auto activations = Activations(x, rows, in);
   const int stride = RowStride(format(), out);
   for (Epilogue epilogue : {Epilogue::kBias, Epilogue::kBiasGeluErf, Epilogue::kBiasGeluTanh,
@@ -128,10 +145,10 @@ TEST_P(AmxTest, EveryEpilogueEqualsReference) {
   }
 }
 
-TEST_P(AmxTest, DepthInPartsAndColumnsInPartsGiveTheSameBits) {
+TEST_P(MixedTest, DepthInPartsAndColumnsInPartsGiveTheSameBits) {
   const int in = 128, out = 96, rows = 37;
   const auto weight = RandomFloats(in * out, 1), x = RandomFloats(rows * in, 2);
-  const AmxLinear linear(format(), {{View(weight, out, in), {}}});
+  const MixedLinear linear(format(), {{View(weight, out, in), {}}});
   const auto activations = Activations(x, rows, in);
   AlignedBuffer<float> whole(static_cast<size_t>(rows + kSpareRows) * out);
   AlignedBuffer<float> parts(whole.size());
@@ -151,10 +168,10 @@ TEST_P(AmxTest, DepthInPartsAndColumnsInPartsGiveTheSameBits) {
   }
 }
 
-TEST_P(AmxTest, ARowHasTheSameBitsAloneAndAmongOthers) {
+TEST_P(MixedTest, ARowHasTheSameBitsAloneAndAmongOthers) {
   const int in = 64, out = 64, rows = 50;
   const auto weight = RandomFloats(in * out, 1), x = RandomFloats(rows * in, 2);
-  const AmxLinear linear(format(), {{View(weight, out, in), {}}});
+  const MixedLinear linear(format(), {{View(weight, out, in), {}}});
   const auto activations = Activations(x, rows, in);
   AlignedBuffer<float> all(static_cast<size_t>(rows + kSpareRows) * out), alone(33 * out);
   GemmArgs gemm = With(linear.Columns(0, out), activations, rows, in, format());
@@ -167,7 +184,7 @@ TEST_P(AmxTest, ARowHasTheSameBitsAloneAndAmongOthers) {
   }
 }
 
-TEST_P(AmxTest, NormEqualsReferenceAsFloatsAndActivations) {
+TEST_P(MixedTest, NormEqualsReferenceAsFloatsAndActivations) {
   for (int size : {32, 96, 384, 416, 768}) {
     const int rows = 5, stride = RowStride(format(), size);
     const auto input = RandomFloats(rows * size, 1), residual = RandomFloats(rows * size, 2);
@@ -187,14 +204,22 @@ TEST_P(AmxTest, NormEqualsReferenceAsFloatsAndActivations) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, AmxTest, testing::Values(Format::kBf16, Format::kSplit),
-                         [](const auto& param) {
-                           return param.param == Format::kBf16 ? "Bf16" : "Split";
-                         });
+constexpr Case kBf16Cases[] = {{"Bf16Avx512", Format::kBf16, Isa::kAvx512Bf16},
+                               {"Bf16Amx", Format::kBf16, Isa::kAmx}};
+constexpr Case kSplitAmx = {"SplitAmx", Format::kSplit, Isa::kAmx};
+constexpr auto kCaseName = [](const auto& param) { return std::string(param.param.name); };
 
-class AmxAttentionTest : public AmxTest {};
+INSTANTIATE_TEST_SUITE_P(Bf16, MixedTest, testing::ValuesIn(kBf16Cases), kCaseName);
+INSTANTIATE_TEST_SUITE_P(Split, MixedTest, testing::Values(kSplitAmx), kCaseName);
 
-TEST_P(AmxAttentionTest, EqualsReferenceForAllLengthsAndHeadSizes) {
+TEST(MixedKernelsTest, AFormatWithoutItsInstructionsHasNoKernels) {
+  EXPECT_EQ(mixed::GetKernels(Format::kBf16, Isa::kAvx512Vnni), nullptr);
+  EXPECT_EQ(mixed::GetKernels(Format::kSplit, Isa::kAvx512Bf16), nullptr);
+}
+
+class MixedAttentionTest : public MixedTest {};
+
+TEST_P(MixedAttentionTest, EqualsReferenceForAllLengthsAndHeadSizes) {
   const int heads = 3;
   for (int head_size : {32, 64}) {
     const int size = heads * head_size, stride = 3 * size;
@@ -233,7 +258,7 @@ TEST_P(AmxAttentionTest, EqualsReferenceForAllLengthsAndHeadSizes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Bf16, AmxAttentionTest, testing::Values(Format::kBf16));
+INSTANTIATE_TEST_SUITE_P(Bf16, MixedAttentionTest, testing::ValuesIn(kBf16Cases), kCaseName);
 
 }  // namespace
-}  // namespace contexture::kernels::amx
+}  // namespace contexture::kernels::mixed

@@ -1,0 +1,67 @@
+// Products of packed panels on AVX-512. Included once per instruction set with CTX_MIXED_ISA set to
+// the namespace of its translation unit; no include guard on purpose.
+
+namespace contexture::kernels::mixed::CTX_MIXED_ISA {
+
+constexpr int kMaxRows = 12;  // of a block: 12 x 2 sums, two weights and an input in 32 registers
+constexpr int kTile = 512;    // elements of a packed tile: 16 units of depth x 16 columns
+constexpr int kUnits = 16;    // 32-bit units of depth in a packed step
+
+// The left factor of a block: rows of 32-bit units, each a few depth elements side by side.
+struct BlockInput {
+  const uint16_t* rows;
+  long stride;  // elements
+  int steps;
+};
+
+// sums[r] += input row r times the 32 columns of a panel, in the order of depth: a row's sums are
+// the same in blocks of any height.
+template <typename Product, int kRows>
+inline void MultiplyBlock(const BlockInput& input, const uint16_t* panel,
+                          typename Product::Sum (&sums)[kRows][2]) {
+  const char* rows = reinterpret_cast<const char*>(input.rows);
+  const long stride = input.stride * 2;
+  for (int step = 0; step < input.steps; ++step) {
+#pragma GCC unroll 4
+    for (int unit = 0; unit < kUnits; ++unit) {
+      const __m512i left = _mm512_load_si512(panel + unit * 32);
+      const __m512i right = _mm512_load_si512(panel + kTile + unit * 32);
+#pragma GCC unroll 12
+      for (int r = 0; r < kRows; ++r) {
+        int32_t x;
+        __builtin_memcpy(&x, rows + r * stride + unit * 4, sizeof(x));
+        const __m512i factor = _mm512_set1_epi32(x);
+        sums[r][0] = Product::Add(sums[r][0], factor, left);
+        sums[r][1] = Product::Add(sums[r][1], factor, right);
+      }
+    }
+    rows += kUnits * 4;
+    panel += 2 * kTile;
+  }
+}
+
+// Calls body(row, height) for blocks of nearly equal heights of at most kMaxRows.
+template <typename Body>
+inline void ForEachBlock(int rows, const Body& body) {
+  const int blocks = (rows + kMaxRows - 1) / kMaxRows;
+  int row = 0;
+  for (int block = 0; block < blocks; ++block) {
+    const int end = static_cast<int>(static_cast<long>(rows) * (block + 1) / blocks);
+    body(row, end - row);
+    row = end;
+  }
+}
+
+// Calls body with the number of rows, 1 to kMaxRows, as a constant.
+template <int kRows = kMaxRows, typename Body>
+inline void WithConstantRows(int rows, const Body& body) {
+  if constexpr (kRows == 1) {
+    body(std::integral_constant<int, 1>());
+  } else if (rows == kRows) {
+    body(std::integral_constant<int, kRows>());
+  } else {
+    WithConstantRows<kRows - 1>(rows, body);
+  }
+}
+
+}  // namespace contexture::kernels::mixed::CTX_MIXED_ISA

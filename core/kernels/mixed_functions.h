@@ -1,0 +1,26 @@
+#pragma once
+
+#include "core/kernels/mixed_kernels.h"
+
+// The functions behind the tables of mixed_dispatch.cc, each compiled for its instruction set.
+namespace contexture::kernels::mixed {
+
+// AVX-512 BF16.
+void NormRows(Format format, const NormArgs& args);
+void ConvertRows(Format format, const ConvertArgs& args);
+
+namespace amx {
+void GemmActivation(Format format, const GemmArgs& gemm, const ActivationOutput& output);
+void GemmFloat(Format format, const GemmArgs& gemm, const FloatOutput& output);
+void AttendHeads(const AttentionArgs& args);
+void AcquireTiles();
+void ReleaseTiles();
+}  // namespace amx
+
+namespace avx512 {  // AVX-512 BF16; Format::kBf16 alone
+void GemmActivation(Format format, const GemmArgs& gemm, const ActivationOutput& output);
+void GemmFloat(Format format, const GemmArgs& gemm, const FloatOutput& output);
+void AttendHeads(const AttentionArgs& args);
+}  // namespace avx512
+
+}  // namespace contexture::kernels::mixed
