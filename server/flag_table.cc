@@ -128,14 +128,26 @@ std::vector<Flag> LimitFlags() {
       NumberFlag<int>("max-batch-tokens", "Tokens of one batch; 0: the engine's own default",
                       [](ServerOptions& o) -> int& { return o.max_batch_tokens; }, {0, kMaxTokens}),
       NumberFlag<int64_t>("max-queue-tokens", "Tokens that may wait; past it requests are refused",
-                          [](ServerOptions& o) -> int64_t& { return o.max_queue_tokens; },
+                          [](ServerOptions& o) -> int64_t& { return o.queue.max_tokens; },
                           {1, int64_t{1} << 40}),
+      NumberFlag<int>(
+          "interactive-share",
+          "Percent of the tokens computed for interactive requests while bulk ones wait",
+          [](ServerOptions& o) -> int& { return o.queue.interactive_share; }, {1, 99}),
+      NumberFlag<int>("tenant-queue-share", "Percent of the queue that one tenant may fill",
+                      [](ServerOptions& o) -> int& { return o.queue.tenant_share; }, {1, 100}),
+      TimeFlag("ageing", "A request waits for no request that arrives this much later",
+               [](ServerOptions& o) -> absl::Duration& { return o.queue.ageing; }),
       NumberFlag<int>("max-inputs-per-request", "Inputs of one request",
                       [](ServerOptions& o) -> int& { return o.max_inputs_per_request; },
                       {1, 1 << 20}),
       BytesFlag<int64_t>(
           "max-message-bytes", "Size of a request and of an answer",
           [](ServerOptions& o) -> int64_t& { return o.max_message_bytes; }, kMaxMessage),
+      BytesFlag<int64_t>(
+          "max-call-memory",
+          "Memory of the requests and answers of all calls; past it calls are refused",
+          [](ServerOptions& o) -> int64_t& { return o.max_call_memory; }, int64_t{1} << 50),
       BytesFlag<int64_t>(
           "max-text-bytes", "Size of one text",
           [](ServerOptions& o) -> int64_t& { return o.max_text_bytes; }, kMaxMessage),

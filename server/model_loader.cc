@@ -37,20 +37,38 @@ absl::Status RunBatch(const Engine& engine, Workspace& workspace, const std::vec
       "the warm-up gave a result that is not finite: are the weights broken?");
 }
 
+// TOKENS in sequences of LENGTH, the last one maybe shorter.
+std::vector<int> Lengths(int tokens, int length) {
+  std::vector<int> lengths;
+  for (int left = tokens; left > 0; left -= lengths.back()) {
+    lengths.push_back(std::min(left, length));
+  }
+  return lengths;
+}
+
 }  // namespace
 
-absl::Status WarmUp(const Engine& engine) {
+absl::StatusOr<std::vector<CostSample>> WarmUp(const Engine& engine, const Clock& clock) {
   const EngineInfo& info = engine.info();
   const auto workspace = engine.NewWorkspace();
   // Attention grows with the square of the length: a model of very long sequences is warm with
   // shorter ones.
   const int longest = std::clamp(info.config.max_length, 1, std::max(info.max_batch_tokens, 512));
-  CTX_RETURN_IF_ERROR(RunBatch(engine, *workspace, {std::min(8, longest)}));
-  std::vector<int> lengths = {longest};
-  for (int left = info.max_batch_tokens - longest; left > 0; left -= lengths.back()) {
-    lengths.push_back(std::min(left, longest));
+  const int full = std::max(longest, info.max_batch_tokens);
+  std::vector<CostSample> samples;
+  for (const auto& lengths : {std::vector<int>{std::min(8, longest)}, Lengths(full, longest),
+                              Lengths(full, std::min(32, longest))}) {
+    CTX_RETURN_IF_ERROR(RunBatch(engine, *workspace, lengths));
+    const absl::Duration start = clock.Now();
+    CTX_RETURN_IF_ERROR(RunBatch(engine, *workspace, lengths));
+    CostSample sample{.size = {}, .time = clock.Now() - start};
+    for (int64_t length : lengths) {
+      sample.size.tokens += length;
+      sample.size.squares += length * length;
+    }
+    samples.push_back(sample);
   }
-  return RunBatch(engine, *workspace, lengths);
+  return samples;
 }
 
 absl::StatusOr<LoadedModel> LoadModel(const ServerOptions& options) {
@@ -63,7 +81,7 @@ absl::StatusOr<LoadedModel> LoadModel(const ServerOptions& options) {
   engine_options.precision = options.precision;
   if (options.max_batch_tokens > 0) engine_options.max_batch_tokens = options.max_batch_tokens;
   CTX_ASSIGN_OR_RETURN(loaded.engine, LoadEngine(std::move(directory), engine_options));
-  CTX_RETURN_IF_ERROR(WarmUp(*loaded.engine));
+  CTX_ASSIGN_OR_RETURN(loaded.samples, WarmUp(*loaded.engine, Clock::Steady()));
   return loaded;
 }
 

@@ -6,6 +6,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "core/engine/engine.h"
+#include "server/batching/task_queue.h"
 
 namespace contexture {
 
@@ -48,11 +49,13 @@ struct ServerOptions {
 
   // See BatcherOptions; 0: the engine's own default.
   int max_batch_tokens = 0;
-  int64_t max_queue_tokens = 1 << 18;
+  QueueOptions queue;
 
   int max_inputs_per_request = 1024;
   int64_t max_message_bytes = int64_t{64} << 20;  // of requests and of answers
-  int64_t max_text_bytes = int64_t{1} << 20;      // see ServedModel
+  // What the requests and answers of all calls may hold together: many times the largest of them.
+  int64_t max_call_memory = int64_t{1} << 30;
+  int64_t max_text_bytes = int64_t{1} << 20;  // see ServedModel
   // For calls without deadline; zero: they may wait for ever.
   absl::Duration default_deadline = absl::Seconds(30);
 

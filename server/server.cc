@@ -44,10 +44,11 @@ ServedModel MakeServedModel(const ServerOptions& options, const LoadedModel& loa
 }
 
 BatcherOptions MakeBatcherOptions(const ServerOptions& options, const ThreadPlan& threads,
-                                  const EngineInfo& info) {
+                                  const LoadedModel& loaded) {
   return {.num_workers = threads.engine_workers,
-          .max_batch_tokens = info.max_batch_tokens,
-          .max_queue_tokens = options.max_queue_tokens};
+          .max_batch_tokens = loaded.engine->info().max_batch_tokens,
+          .queue = options.queue,
+          .samples = loaded.samples};
 }
 
 }  // namespace
@@ -59,13 +60,25 @@ struct Server::Serving {
           ServerMetrics& metrics)
       : model(std::move(loaded)),
         served(MakeServedModel(options, model)),
-        batcher(NewBatcher(*model.engine, MakeBatcherOptions(options, threads, served.info),
-                           Clock::Steady(), metrics.batcher())),
+        memory(options.max_call_memory),
+        gate([this](TrafficClass traffic_class) {
+          return memory.crowded() || batcher->crowded(traffic_class);
+        }),
+        batcher(MakeBatcher(options, threads, metrics)),
         tokenizer_pool({.num_threads = threads.tokenizer_threads}),
-        backend{served, *batcher, tokenizer_pool, Clock::Steady(), metrics} {}
+        backend{served, *batcher, tokenizer_pool, memory, gate, Clock::Steady(), metrics} {}
+
+  std::unique_ptr<Batcher> MakeBatcher(const ServerOptions& options, const ThreadPlan& threads,
+                                       ServerMetrics& metrics) {
+    BatcherOptions batcher_options = MakeBatcherOptions(options, threads, model);
+    batcher_options.on_room = [this] { gate.Notify(); };
+    return NewBatcher(*model.engine, batcher_options, Clock::Steady(), metrics.batcher());
+  }
 
   const LoadedModel model;
   const ServedModel served;
+  MemoryBudget memory;
+  StreamGate gate;
   const std::unique_ptr<Batcher> batcher;
   TokenizerPool tokenizer_pool;
   const Backend backend;
@@ -165,7 +178,7 @@ void Server::LogPlan() const {
                         {"max_length", absl::StrCat(info.config.max_length)},
                         {"max_text_length", absl::StrCat(info.max_text_length)},
                         {"max_batch_tokens", absl::StrCat(info.max_batch_tokens)},
-                        {"max_queue_tokens", absl::StrCat(options_.max_queue_tokens)},
+                        {"max_queue_tokens", absl::StrCat(options_.queue.max_tokens)},
                         {"max_inputs_per_request", absl::StrCat(model.max_inputs_per_request)},
                         {"max_message_bytes", FormatBytes(model.max_message_bytes)},
                         {"weight_bytes", absl::StrCat(info.weight_bytes)},

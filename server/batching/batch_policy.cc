@@ -1,9 +1,12 @@
 #include "server/batching/batch_policy.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace contexture {
 namespace {
+
+using Leaving = TaskQueue::Leaving;
 
 // Tokens that the asking worker may take without leaving other idle workers with nothing.
 int64_t TokenBudget(int64_t pending_tokens, int idle_workers, const BatchPolicyOptions& options) {
@@ -13,26 +16,62 @@ int64_t TokenBudget(int64_t pending_tokens, int idle_workers, const BatchPolicyO
                            std::max<int64_t>(options.min_share_tokens, share));
 }
 
+class BatchFormer {
+ public:
+  BatchFormer(TaskQueue& queue, absl::Duration now, int max_dropped, Departures& departures)
+      : queue_(queue), now_(now), max_dropped_(max_dropped), departures_(departures) {}
+
+  int64_t tokens() const { return tokens_; }
+
+  // Takes tasks of the class until the batch has BUDGET tokens, and passes over MAX_PASSED_OVER.
+  void Fill(TrafficClass traffic_class, int64_t budget, int max_passed_over) {
+    int passed_over = 0;
+    while (tokens_ < budget && !queue_.empty(traffic_class)) {
+      const TaskQueue::Index index = queue_.Next(traffic_class);
+      const PendingTask task = queue_.Peek(index);
+      const bool expired = task.deadline <= now_;
+      if (task.cancelled || expired) {
+        if (dropped_++ == max_dropped_) break;
+        auto& dropped = task.cancelled ? departures_.cancelled : departures_.expired;
+        dropped.push_back(queue_.Remove(index, Leaving::kFree));
+      } else if (tokens_ == 0 || tokens_ + task.tokens <= budget) {
+        tokens_ += task.tokens;
+        departures_.taken.push_back(queue_.Remove(index, Leaving::kCharged));
+      } else {
+        if (passed_over++ == max_passed_over) break;
+        queue_.SetAside(index);
+      }
+    }
+    queue_.Restore();
+  }
+
+ private:
+  TaskQueue& queue_;
+  const absl::Duration now_;
+  const int max_dropped_;
+  Departures& departures_;
+  int64_t tokens_ = 0;
+  int dropped_ = 0;
+};
+
 }  // namespace
 
-void DecideBatch(const PendingTasks& pending, const BatchSituation& situation,
-                 const BatchPolicyOptions& options, std::vector<Verdict>& verdicts) {
-  const int64_t budget = TokenBudget(pending.tokens, situation.idle_workers, options);
-  int64_t taken_tokens = 0;
-  int passed_over = 0, dropped = 0;
-  verdicts.clear();
-  for (size_t i = 0; i < pending.count && taken_tokens < budget; ++i) {
-    const PendingTask task = pending.task(i);
-    const bool expired = task.deadline <= situation.now;
-    if (task.cancelled || expired) {
-      if (dropped++ == options.max_dropped) return;
-      verdicts.push_back(task.cancelled ? Verdict::kDropCancelled : Verdict::kDropExpired);
-    } else if (taken_tokens == 0 || taken_tokens + task.tokens <= budget) {
-      verdicts.push_back(Verdict::kTake);
-      taken_tokens += task.tokens;
+void TakeBatch(TaskQueue& queue, const BatchSituation& situation, const BatchPolicyOptions& options,
+               Departures& departures) {
+  if (queue.size() == 0) return;
+  BatchFormer batch(queue, situation.now, options.max_dropped, departures);
+  const TrafficClass first = queue.NextClass();
+  const auto budget = [&](TrafficClass traffic_class) {
+    return TokenBudget(queue.tokens(traffic_class), situation.idle_workers, options);
+  };
+  batch.Fill(first, budget(first), options.max_passed_over);
+  for (int i = 0; i < kNumTrafficClasses; ++i) {
+    const auto other = static_cast<TrafficClass>(i);
+    if (other == first) continue;
+    if (batch.tokens() == 0) {  // all of the first class was dead
+      batch.Fill(other, budget(other), options.max_passed_over);
     } else {
-      if (passed_over++ == options.max_passed_over) return;
-      verdicts.push_back(Verdict::kKeep);
+      batch.Fill(other, options.min_share_tokens, /*max_passed_over=*/0);
     }
   }
 }

@@ -1,11 +1,9 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
+#include "server/batching/task_queue.h"
 
 namespace contexture {
 
@@ -16,7 +14,8 @@ struct BatchPolicyOptions {
   int max_batch_tokens = 512;
   // When workers are idle and little waits, each takes its share of the tokens, but not less than
   // this: below it reading the weights takes longer than computing, so two batches cost more than
-  // one and save no time.
+  // one and save no time. For the same reason a smaller batch is topped up with other classes'
+  // tasks.
   int min_share_tokens = 32;
   // Tasks that a batch may pass over because they do not fit, to fill up with later ones. Bounds
   // the search; more than the few that fill a batch gains nothing.
@@ -25,40 +24,20 @@ struct BatchPolicyOptions {
   int max_dropped = 256;
 };
 
-// What the policy needs to know of a task.
-struct PendingTask {
-  int64_t tokens = 0;
-  absl::Duration deadline = absl::InfiniteDuration();
-  bool cancelled = false;
-};
-
-// What waits, oldest first.
-struct PendingTasks {
-  size_t count = 0;
-  int64_t tokens = 0;                           // of all
-  absl::FunctionRef<PendingTask(size_t)> task;  // the task of an index below count
-};
-
 struct BatchSituation {
   absl::Duration now = absl::ZeroDuration();
   int idle_workers = 1;  // with the one that asks
 };
 
-enum class Verdict : uint8_t {
-  kKeep,  // stays in the queue
-  kTake,  // is of the batch
-  kDropExpired,
-  kDropCancelled,
-};
-
-// Sets VERDICTS to one verdict for each of the oldest tasks that were looked at; those after them
-// stay. No kTake at all: there is nothing to compute now; when something was dropped, ask again.
+// Moves the tasks of the next batch, and the dead ones met on the way, from QUEUE to DEPARTURES. No
+// task taken at all: there is nothing to compute now; when something was dropped, ask again.
 //
-// Expired and cancelled tasks are dropped before they take up a place. The oldest live task is
-// always taken. Then the batch is filled in order of arrival; a task that does not fit is passed
-// over. That is first fit, which keeps first come, first served: no task of the queue starts in a
-// later batch than it would if each batch ended at the first task that does not fit.
-void DecideBatch(const PendingTasks& pending, const BatchSituation& situation,
-                 const BatchPolicyOptions& options, std::vector<Verdict>& verdicts);
+// Expired and cancelled tasks are dropped before they take up a place. A batch is of the class
+// whose turn it is: a small interactive batch is not filled up with bulk work, which would make it
+// slow. The first live task is always taken; then the batch fills in the order of the queue; a task
+// that does not fit is passed over. That is first fit, which keeps the order: no task of a tenant
+// starts in a later batch than it would if each batch ended at the first task that does not fit.
+void TakeBatch(TaskQueue& queue, const BatchSituation& situation, const BatchPolicyOptions& options,
+               Departures& departures);
 
 }  // namespace contexture

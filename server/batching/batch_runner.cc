@@ -1,11 +1,11 @@
 #include "server/batching/batch_runner.h"
 
 #include <algorithm>
-#include <exception>
-#include <new>
+#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/without_exceptions.h"
 
 namespace contexture {
 namespace {
@@ -13,19 +13,6 @@ namespace {
 absl::Status ComputationError(const QueuedTask& task, absl::string_view what) {
   return absl::InternalError(
       absl::StrCat("the computation of a sequence of ", task.task.ids.size(), " tokens ", what));
-}
-
-// What COMPUTE returns. No text of an exception: it may name our insides, and the status goes to
-// the caller.
-template <typename Compute>
-absl::Status WithoutExceptions(Compute compute) {
-  try {
-    return compute();
-  } catch (const std::bad_alloc&) {
-    return absl::InternalError("out of memory");
-  } catch (...) {
-    return absl::InternalError("an exception was thrown");
-  }
 }
 
 }  // namespace
@@ -42,13 +29,14 @@ BatchRunner::BatchRunner(const Context& context, int max_batch_tokens)
   statuses_.reserve(tokens);
 }
 
-void BatchRunner::Run(std::vector<QueuedTask>& tasks) {
+CostSample BatchRunner::Run(std::vector<QueuedTask>& tasks) {
   const auto work = std::partition(tasks.begin(), tasks.end(),
                                    [](const QueuedTask& task) { return !task.task.work; });
   const size_t sequences = work - tasks.begin();
-  RunSequences(absl::MakeSpan(tasks).subspan(0, sequences));
+  const CostSample sample = RunSequences(absl::MakeSpan(tasks).subspan(0, sequences));
   for (QueuedTask& task : absl::MakeSpan(tasks).subspan(sequences)) RunWork(task);
   tasks.clear();
+  return sample;
 }
 
 void BatchRunner::RunWork(QueuedTask& task) {
@@ -60,32 +48,52 @@ void BatchRunner::RunWork(QueuedTask& task) {
   absl::Status status =
       WithoutExceptions([&] { return std::move(task.task.work)(context_.engine, *workspace_); });
   report.compute_time = context_.clock.Now() - start;
-  context_.metrics.RecordBatch(
-      {.sequences = 1, .tokens = tokens, .compute_time = report.compute_time});
+  Record(absl::MakeConstSpan(&task, 1),
+         {.sequences = 1, .tokens = tokens, .compute_time = report.compute_time});
   std::move(task.task.done)(std::move(status), report);
 }
 
-void BatchRunner::RunSequences(absl::Span<QueuedTask> tasks) {
-  if (tasks.empty()) return;
+CostSample BatchRunner::RunSequences(absl::Span<QueuedTask> tasks) {
+  if (tasks.empty()) return {};
   const absl::Duration start = context_.clock.Now();
   for (const QueuedTask& task : tasks) context_.metrics.RecordQueueTime(start - task.enqueued);
   statuses_.assign(tasks.size(), absl::OkStatus());
-  if (!Compute(tasks, absl::MakeSpan(statuses_)) && tasks.size() > 1) {
+  const bool computed = Compute(tasks, absl::MakeSpan(statuses_));
+  if (!computed && tasks.size() > 1) {
     for (size_t i = 0; i < tasks.size(); ++i) {
       Compute(absl::MakeConstSpan(tasks).subspan(i, 1), absl::MakeSpan(&statuses_[i], 1));
     }
   }
-  TaskReport report{.compute_time = context_.clock.Now() - start,
-                    .batch_sequences = static_cast<int>(tasks.size())};
-  for (const QueuedTask& task : tasks)
-    report.batch_tokens += static_cast<int>(task.task.ids.size());
-  context_.metrics.RecordBatch({.sequences = report.batch_sequences,
-                                .tokens = report.batch_tokens,
-                                .compute_time = report.compute_time});
+  BatchRecord batch{.sequences = static_cast<int64_t>(tasks.size()),
+                    .compute_time = context_.clock.Now() - start};
+  for (const QueuedTask& task : tasks) {
+    batch.tokens += task.task.tokens();
+    batch.squares += task.task.tokens() * task.task.tokens();
+  }
+  Record(tasks, batch);
+  TaskReport report{.compute_time = batch.compute_time,
+                    .batch_sequences = static_cast<int>(batch.sequences),
+                    .batch_tokens = static_cast<int>(batch.tokens)};
   for (size_t i = 0; i < tasks.size(); ++i) {
     report.queue_time = start - tasks[i].enqueued;
     std::move(tasks[i].task.done)(std::move(statuses_[i]), report);
   }
+  if (!computed) return {};
+  return {.size = {.tokens = batch.tokens, .squares = batch.squares}, .time = batch.compute_time};
+}
+
+void BatchRunner::Record(absl::Span<const QueuedTask> tasks, const BatchRecord& batch) {
+  context_.metrics.RecordBatch(batch);
+  std::array<int64_t, kNumTrafficClasses> computed = {};
+  int64_t abandoned = 0;
+  for (const auto& [task, enqueued] : tasks) {
+    computed[static_cast<size_t>(task.traffic_class)] += task.tokens();
+    if (task.cancelled != nullptr && *task.cancelled) abandoned += task.tokens();
+  }
+  for (int i = 0; i < kNumTrafficClasses; ++i) {
+    if (computed[i] > 0) context_.metrics.RecordComputed(static_cast<TrafficClass>(i), computed[i]);
+  }
+  if (abandoned > 0) context_.metrics.RecordAbandoned(abandoned);
 }
 
 void BatchRunner::Assemble(absl::Span<const QueuedTask> tasks) {

@@ -9,6 +9,7 @@
 #include "core/base/clock.h"
 #include "core/engine/engine.h"
 #include "server/batching/batcher_metrics.h"
+#include "server/batching/cost_model.h"
 #include "server/batching/task_queue.h"
 
 namespace contexture {
@@ -28,11 +29,14 @@ class BatchRunner {
   // Calls `done` of all TASKS and leaves none. A task whose result is not finite fails alone with
   // INTERNAL. When the engine fails on a batch of several, each task is computed once more, alone,
   // so that only the culprits fail. Tasks with work of their own come after the sequences, one by
-  // one.
-  void Run(std::vector<QueuedTask>& tasks);
+  // one. Returns what teaches the cost model: nothing when there was no batch of sequences, or when
+  // it was computed more than once.
+  CostSample Run(std::vector<QueuedTask>& tasks);
 
  private:
-  void RunSequences(absl::Span<QueuedTask> tasks);
+  CostSample RunSequences(absl::Span<QueuedTask> tasks);
+  // Counts the batch; TASKS are still unanswered.
+  void Record(absl::Span<const QueuedTask> tasks, const BatchRecord& batch);
   void RunWork(QueuedTask& task);
   void Assemble(absl::Span<const QueuedTask> tasks);
   // Sets STATUSES, one for each task. Returns whether the engine succeeded.

@@ -10,13 +10,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "core/base/denormals.h"
-#include "server/batching/batch_policy.h"
+#include "core/base/status_macros.h"
 #include "server/batching/batch_runner.h"
 #include "server/batching/batcher_metrics.h"
-#include "server/batching/task_queue.h"
+#include "server/batching/scheduler.h"
 
 namespace contexture {
 namespace {
+
+constexpr char kCallerLeft[] = "the caller cancelled the request";
 
 // Answers TASKS, which were not computed, with STATUS and leaves none.
 void AnswerAll(std::vector<QueuedTask>& tasks, const absl::Status& status, absl::Duration now) {
@@ -30,8 +32,11 @@ class ThreadedBatcher final : public Batcher {
  public:
   ThreadedBatcher(const BatchRunner::Context& context, const BatcherOptions& options)
       : context_(context),
-        policy_{.max_batch_tokens = options.max_batch_tokens},
-        queue_(options.max_queue_tokens) {
+        on_room_(options.on_room),
+        scheduler_({.num_workers = std::max(1, options.num_workers),
+                    .policy = {.max_batch_tokens = options.max_batch_tokens},
+                    .queue = options.queue,
+                    .samples = options.samples}) {
     const int num_workers = std::max(1, options.num_workers);
     for (int i = 0; i < num_workers; ++i) {
       runners_.push_back(std::make_unique<BatchRunner>(context, options.max_batch_tokens));
@@ -43,44 +48,45 @@ class ThreadedBatcher final : public Batcher {
 
   ~ThreadedBatcher() override ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Schedule(std::vector<Task>& tasks) override ABSL_LOCKS_EXCLUDED(mutex_);
+  void Forget(const void* caller) override ABSL_LOCKS_EXCLUDED(mutex_);
   void Drain() override ABSL_LOCKS_EXCLUDED(mutex_);
 
-  int64_t queued_tokens() const override ABSL_LOCKS_EXCLUDED(mutex_) {
+  bool crowded(TrafficClass traffic_class) const override ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
-    return queue_.tokens();
+    return scheduler_.queue().crowded(traffic_class);
   }
-  int64_t queued_tasks() const override ABSL_LOCKS_EXCLUDED(mutex_) {
+  QueueRecord waiting() const override ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
-    return static_cast<int64_t>(queue_.size());
+    return scheduler_.Waiting(context_.clock.Now());
   }
 
  private:
   // What a worker keeps from batch to batch so that taking one allocates nothing.
   struct Hands {
-    std::vector<Verdict> verdicts;
     Departures departures;
+    int64_t answered = 0;  // tasks since it last took work
+    CostSample sample;     // of its last batch
   };
 
   void RunWorker(int index) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Reports that ANSWERED tasks have been answered, waits for work and takes some. False: stop.
-  bool TakeWork(int64_t answered, Hands& hands) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Reports what was done, waits for work and takes some. False: stop.
+  bool TakeWork(int index, Hands& hands) ABSL_LOCKS_EXCLUDED(mutex_);
   void AnswerDropped(Departures& departures) const;
 
   bool HasWorkOrStops() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-    return queue_.size() > 0 || stopping_;
+    return scheduler_.queue().size() > 0 || stopping_;
   }
   bool AllAnswered() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return unanswered_ == 0; }
-  void PublishQueue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    context_.metrics.SetQueue(static_cast<int64_t>(queue_.size()), queue_.tokens());
+  void PublishQueue(absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    context_.metrics.SetQueue(scheduler_.Waiting(now));
   }
 
   const BatchRunner::Context context_;
-  const BatchPolicyOptions policy_;
+  const std::function<void()> on_room_;
 
   mutable absl::Mutex mutex_;
-  TaskQueue queue_ ABSL_GUARDED_BY(mutex_);
+  Scheduler scheduler_ ABSL_GUARDED_BY(mutex_);
   int64_t unanswered_ ABSL_GUARDED_BY(mutex_) = 0;  // tasks in the queue or with a worker
-  int idle_workers_ ABSL_GUARDED_BY(mutex_) = 0;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
@@ -89,15 +95,15 @@ class ThreadedBatcher final : public Batcher {
 };
 
 ThreadedBatcher::~ThreadedBatcher() {
-  Departures rest;
+  std::vector<QueuedTask> rest;
+  const absl::Duration now = context_.clock.Now();
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
-    queue_.Remove(std::vector<Verdict>(queue_.size(), Verdict::kTake), rest);
-    PublishQueue();
+    scheduler_.RemoveAll(rest);
+    PublishQueue(now);
   }
-  AnswerAll(rest.taken, absl::UnavailableError("the server stopped before this was computed"),
-            context_.clock.Now());
+  AnswerAll(rest, absl::UnavailableError("the server stopped before this was computed"), now);
   for (std::thread& worker : workers_) worker.join();
 }
 
@@ -106,11 +112,29 @@ absl::Status ThreadedBatcher::Schedule(std::vector<Task>& tasks) {
   const absl::Duration now = context_.clock.Now();
   absl::MutexLock lock(&mutex_);
   if (draining_ || stopping_) return absl::UnavailableError("the server is draining");
-  absl::Status pushed = queue_.Push(absl::MakeSpan(tasks), now);
-  if (!pushed.ok()) return pushed;
+  // Forget may have come before there was anything to forget.
+  const auto& cancelled = tasks.front().cancelled;
+  if (cancelled != nullptr && *cancelled) return absl::CancelledError(kCallerLeft);
+  CTX_RETURN_IF_ERROR(scheduler_.Schedule(absl::MakeSpan(tasks), now));
   unanswered_ += static_cast<int64_t>(tasks.size());
-  PublishQueue();
+  PublishQueue(now);
   return absl::OkStatus();
+}
+
+void ThreadedBatcher::Forget(const void* caller) {
+  std::vector<QueuedTask> forgotten;
+  const absl::Duration now = context_.clock.Now();
+  {
+    absl::MutexLock lock(&mutex_);
+    scheduler_.RemoveOf(caller, forgotten);
+    if (forgotten.empty()) return;
+    PublishQueue(now);
+  }
+  const auto answered = static_cast<int64_t>(forgotten.size());
+  context_.metrics.RecordCancelled(answered);
+  AnswerAll(forgotten, absl::CancelledError(kCallerLeft), now);
+  absl::MutexLock lock(&mutex_);
+  unanswered_ -= answered;  // now, so that Drain waits for the answers
 }
 
 void ThreadedBatcher::Drain() {
@@ -123,28 +147,23 @@ void ThreadedBatcher::RunWorker(int index) {
   pthread_setname_np(pthread_self(), absl::StrCat("ctx-worker-", index).c_str());
   FlushDenormals();
   Hands hands;
-  int64_t answered = 0;
-  while (TakeWork(answered, hands)) {
-    answered = static_cast<int64_t>(hands.departures.size());
+  while (TakeWork(index, hands)) {
+    if (on_room_) on_room_();
+    hands.answered = static_cast<int64_t>(hands.departures.size());
     AnswerDropped(hands.departures);
-    runners_[index]->Run(hands.departures.taken);
+    hands.sample = runners_[index]->Run(hands.departures.taken);
   }
 }
 
-bool ThreadedBatcher::TakeWork(int64_t answered, Hands& hands) {
+bool ThreadedBatcher::TakeWork(int index, Hands& hands) {
   absl::MutexLock lock(&mutex_);
-  unanswered_ -= answered;
-  ++idle_workers_;
+  unanswered_ -= hands.answered;
+  scheduler_.Finish(index, hands.sample);
   mutex_.Await(absl::Condition(this, &ThreadedBatcher::HasWorkOrStops));
-  const int idle_workers = idle_workers_--;
   if (stopping_) return false;
-  const auto peek = [this](size_t index) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    return queue_.Peek(index);  // called below, under the lock
-  };
-  DecideBatch({.count = queue_.size(), .tokens = queue_.tokens(), .task = peek},
-              {.now = context_.clock.Now(), .idle_workers = idle_workers}, policy_, hands.verdicts);
-  queue_.Remove(hands.verdicts, hands.departures);
-  PublishQueue();
+  const absl::Duration now = context_.clock.Now();
+  scheduler_.Take(index, now, hands.departures);
+  PublishQueue(now);
   return true;
 }
 
@@ -157,7 +176,7 @@ void ThreadedBatcher::AnswerDropped(Departures& departures) const {
   }
   if (!departures.cancelled.empty()) {
     context_.metrics.RecordCancelled(static_cast<int64_t>(departures.cancelled.size()));
-    AnswerAll(departures.cancelled, absl::CancelledError("the caller cancelled the request"), now);
+    AnswerAll(departures.cancelled, absl::CancelledError(kCallerLeft), now);
   }
 }
 

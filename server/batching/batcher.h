@@ -1,12 +1,16 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "core/base/clock.h"
 #include "core/engine/engine.h"
+#include "server/batching/batcher_metrics.h"
+#include "server/batching/cost_model.h"
 #include "server/batching/task.h"
+#include "server/batching/task_queue.h"
 
 namespace contexture {
 
@@ -16,12 +20,14 @@ struct BatcherOptions {
   int num_workers = 1;
   // Tokens of one batch. Default and reason: EngineOptions::max_batch_tokens.
   int max_batch_tokens = 512;
-  // Bound of the queue. Past it Schedule refuses: work that would wait longer than callers do is
-  // better refused at once. A request that meets an empty queue is always taken, whatever its size.
-  int64_t max_queue_tokens = 1 << 18;
+  // Bounds and order of what waits.
+  QueueOptions queue = {};
+  // Batches measured at start, so that the first requests' waits are predicted; may be empty.
+  std::vector<CostSample> samples = {};
+  // Called by a worker that took tasks from the queue, when there may be room again; must be thread
+  // safe and not block. May be null.
+  std::function<void()> on_room = {};
 };
-
-class BatcherMetrics;  // what the batcher reports: server/batching/batcher_metrics.h
 
 // Groups the tasks of all callers into batches of up to max_batch_tokens and runs them on its
 // workers. A batch is dispatched as soon as a worker is idle; nothing waits for a fuller one.
@@ -29,14 +35,20 @@ class BatcherMetrics;  // what the batcher reports: server/batching/batcher_metr
 class Batcher {
  public:
   virtual ~Batcher() = default;  // answers everything that is still queued with UNAVAILABLE
-  // Takes all tasks of one request or none; never blocks. Ownership moves only on OK.
-  // RESOURCE_EXHAUSTED: the queue is full (the message says tokens waiting and the limit).
-  // UNAVAILABLE: draining.
+  // Takes all tasks of one request, which have one class, tenant, deadline and caller, or none;
+  // never blocks. Ownership moves only on OK. RESOURCE_EXHAUSTED with a Refusal: the queue is full
+  // (the message says tokens waiting and the limit), or the request is predicted to be done after
+  // its deadline, or would make others late (the message has the predicted wait). UNAVAILABLE:
+  // draining. CANCELLED: the caller has left. DEADLINE_EXCEEDED: it passed before.
   virtual absl::Status Schedule(std::vector<Task>& tasks) = 0;
+  // The caller has left: what waits under this address of Task::cancelled leaves the queue at once
+  // and is answered with CANCELLED, on this thread. Set the flag before.
+  virtual void Forget(const void* caller) = 0;
   // Refuses new tasks from now on and blocks until everything admitted has been answered.
   virtual void Drain() = 0;
-  virtual int64_t queued_tokens() const = 0;
-  virtual int64_t queued_tasks() const = 0;
+  // Half of what may wait of this class waits.
+  virtual bool crowded(TrafficClass traffic_class) const = 0;
+  virtual QueueRecord waiting() const = 0;
 };
 
 std::unique_ptr<Batcher> NewBatcher(const Engine& engine, const BatcherOptions& options,

@@ -3,14 +3,24 @@
 #include <cstdint>
 
 #include "absl/time/time.h"
+#include "server/batching/task.h"
 
 namespace contexture {
 
-// What a batch was, for the metrics.
+// What a batch was, for the metrics and the cost model.
 struct BatchRecord {
   int64_t sequences = 0;
   int64_t tokens = 0;
+  int64_t squares = 0;  // sum of the squared lengths
   absl::Duration compute_time = absl::ZeroDuration();
+};
+
+// What waits.
+struct QueueRecord {
+  int64_t tasks = 0;
+  int64_t tokens = 0;
+  // How long an interactive task without deadline would wait if it arrived now.
+  absl::Duration predicted_wait = absl::ZeroDuration();
 };
 
 // What the batcher reports while it works. Implemented over Prometheus in server/metrics. All
@@ -20,7 +30,7 @@ class BatcherMetrics {
  public:
   virtual ~BatcherMetrics() = default;
   // What waits now, after each change.
-  virtual void SetQueue(int64_t tasks, int64_t tokens) = 0;
+  virtual void SetQueue(const QueueRecord& queue) = 0;
   // A batch was computed, whatever came of it.
   virtual void RecordBatch(const BatchRecord& batch) = 0;
   // A task waited this long for the start of its batch.
@@ -28,6 +38,10 @@ class BatcherMetrics {
   // Tasks left the queue without computation.
   virtual void RecordExpired(int64_t tasks) = 0;
   virtual void RecordCancelled(int64_t tasks) = 0;
+  // Tokens were computed for callers who had left by then.
+  virtual void RecordAbandoned(int64_t tokens) = 0;
+  // Tokens of a class were computed.
+  virtual void RecordComputed(TrafficClass traffic_class, int64_t tokens) = 0;
 };
 
 }  // namespace contexture

@@ -7,10 +7,16 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core/engine/engine.h"
 
 namespace contexture {
+
+// How urgent work is: requests that someone waits for, or those that may take their time. Each
+// class has its share of the machine when both want it (server/batching/task_queue.h).
+enum class TrafficClass : uint8_t { kInteractive, kBulk };
+inline constexpr int kNumTrafficClasses = 2;
 
 // What a task's computation took; zero where it was never computed.
 struct TaskReport {
@@ -19,6 +25,13 @@ struct TaskReport {
   int batch_sequences = 0;
   int batch_tokens = 0;
 };
+
+// Tenants share a class of the queue by slots that their names are hashed to (stochastic fairness
+// queueing, McKenney 1990), so that no caller can make the server remember names. Two tenants in
+// one slot share as one.
+inline constexpr int kTenantSlots = 256;
+// 0 for the empty name, which shares with no other. Differs from process to process.
+uint16_t TenantSlot(absl::string_view name);
 
 // One sequence to compute, or another piece of work for a worker. The slots' destinations must stay
 // valid until `done` has been called.
@@ -32,7 +45,10 @@ struct Task {
   absl::AnyInvocable<absl::Status(const Engine&, Workspace&) &&> work;
   int64_t work_tokens = 0;
   absl::Duration deadline = absl::InfiniteDuration();  // on Clock; past it the task is dropped
-  // Set by whoever no longer wants the result (a cancelled call); may be null.
+  TrafficClass traffic_class = TrafficClass::kInteractive;
+  uint16_t tenant = 0;  // below kTenantSlots; see TenantSlot
+  // Set by whoever no longer wants the result (a cancelled call); may be null. Its address names
+  // the caller to Batcher::Forget.
   std::shared_ptr<const std::atomic<bool>> cancelled;
   // Called exactly once, from a worker or lifecycle thread; must not block. OK, or:
   // DEADLINE_EXCEEDED expired in the queue, CANCELLED, INTERNAL the computation failed or is not

@@ -30,6 +30,13 @@ constexpr MetricName kTokenize = {"contexture_tokenize_duration_seconds",
 constexpr MetricName kTokens = {"contexture_tokens_total", "Tokens computed."};
 constexpr MetricName kQueueItems = {"contexture_queue_items", "Inputs waiting for a worker."};
 constexpr MetricName kQueueTokens = {"contexture_queue_tokens", "Tokens waiting for a worker."};
+constexpr MetricName kPredictedWait = {
+    "contexture_predicted_wait_seconds",
+    "How long an interactive input would wait if it arrived now, by the server's own cost model."};
+constexpr MetricName kClassTokens = {"contexture_class_tokens_total",
+                                     "Tokens computed, by the class of their request."};
+constexpr MetricName kAbandoned = {"contexture_abandoned_tokens_total",
+                                   "Tokens computed for callers who had left meanwhile."};
 constexpr MetricName kBatchItems = {"contexture_batch_items", "Inputs computed together."};
 constexpr MetricName kBatchTokens = {"contexture_batch_tokens", "Tokens computed together."};
 constexpr MetricName kQueueDuration = {"contexture_queue_duration_seconds",
@@ -66,18 +73,23 @@ class PrometheusBatcherMetrics final : public BatcherMetrics {
       : tokens_(AddCounter(registry, kTokens)),
         queue_items_(AddGauge(registry, kQueueItems)),
         queue_tokens_(AddGauge(registry, kQueueTokens)),
+        predicted_wait_(AddGauge(registry, kPredictedWait)),
         batch_items_(AddHistogram(registry, kBatchItems, PowersOfTwo(kMostBatchItems))),
         batch_tokens_(AddHistogram(registry, kBatchTokens, PowersOfTwo(kMostBatchTokens))),
         queue_(AddHistogram(registry, kQueueDuration, DurationBounds(kTenMicroseconds))),
         compute_(AddHistogram(registry, kComputeDuration, DurationBounds(kHundredMicroseconds))),
         expired_(AddCounter(registry, kExpired)),
-        cancelled_(AddCounter(registry, kCancelled)) {
+        cancelled_(AddCounter(registry, kCancelled)),
+        abandoned_(AddCounter(registry, kAbandoned)),
+        class_tokens_{&AddCounter(registry, kClassTokens, {{"class", "interactive"}}),
+                      &AddCounter(registry, kClassTokens, {{"class", "bulk"}})} {
     AddCounter(registry, kPadding);
   }
 
-  void SetQueue(int64_t tasks, int64_t tokens) override {
-    queue_items_.Set(static_cast<double>(tasks));
-    queue_tokens_.Set(static_cast<double>(tokens));
+  void SetQueue(const QueueRecord& queue) override {
+    queue_items_.Set(static_cast<double>(queue.tasks));
+    queue_tokens_.Set(static_cast<double>(queue.tokens));
+    predicted_wait_.Set(absl::ToDoubleSeconds(queue.predicted_wait));
   }
   void RecordBatch(const BatchRecord& batch) override {
     tokens_.Increment(static_cast<double>(batch.tokens));
@@ -90,17 +102,26 @@ class PrometheusBatcherMetrics final : public BatcherMetrics {
   }
   void RecordExpired(int64_t tasks) override { expired_.Increment(static_cast<double>(tasks)); }
   void RecordCancelled(int64_t tasks) override { cancelled_.Increment(static_cast<double>(tasks)); }
+  void RecordAbandoned(int64_t tokens) override {
+    abandoned_.Increment(static_cast<double>(tokens));
+  }
+  void RecordComputed(TrafficClass traffic_class, int64_t tokens) override {
+    class_tokens_[static_cast<size_t>(traffic_class)]->Increment(static_cast<double>(tokens));
+  }
 
  private:
   Counter& tokens_;
   Gauge& queue_items_;
   Gauge& queue_tokens_;
+  Gauge& predicted_wait_;
   Histogram& batch_items_;
   Histogram& batch_tokens_;
   Histogram& queue_;
   Histogram& compute_;
   Counter& expired_;
   Counter& cancelled_;
+  Counter& abandoned_;
+  const std::array<Counter*, kNumTrafficClasses> class_tokens_;  // by TrafficClass
 };
 
 struct MethodInstruments {
@@ -128,6 +149,8 @@ struct ServerMetrics::Instruments {
         items(*owner, kItems),
         truncated(AddCounter(*owner, kTruncated)),
         refused_full(AddCounter(*owner, kRefused, {{"reason", "queue_full"}})),
+        refused_late(AddCounter(*owner, kRefused, {{"reason", "too_late"}})),
+        refused_memory(AddCounter(*owner, kRefused, {{"reason", "memory"}})),
         refused_draining(AddCounter(*owner, kRefused, {{"reason", "draining"}})),
         refused_other(AddCounter(*owner, kRefused, {{"reason", "other"}})),
         tokenize(AddHistogram(*owner, kTokenize, DurationBounds(kTenMicroseconds))),
@@ -140,6 +163,8 @@ struct ServerMetrics::Instruments {
   const CodeCounters items;
   Counter& truncated;
   Counter& refused_full;
+  Counter& refused_late;
+  Counter& refused_memory;
   Counter& refused_draining;
   Counter& refused_other;
   Histogram& tokenize;
@@ -171,11 +196,11 @@ void ServerMetrics::RecordTruncatedItems(int64_t items) {
   instruments_->truncated.Increment(static_cast<double>(items));
 }
 
-void ServerMetrics::RecordRefused(absl::StatusCode code, int64_t items) {
-  Counter& counter = code == absl::StatusCode::kResourceExhausted ? instruments_->refused_full
-                     : code == absl::StatusCode::kUnavailable     ? instruments_->refused_draining
-                                                                  : instruments_->refused_other;
-  counter.Increment(static_cast<double>(items));
+void ServerMetrics::RecordRefused(RefusalReason reason, int64_t items) {
+  const Instruments& all = *instruments_;
+  Counter* const counters[] = {&all.refused_full, &all.refused_late, &all.refused_memory,
+                               &all.refused_draining, &all.refused_other};
+  counters[static_cast<size_t>(reason)]->Increment(static_cast<double>(items));
 }
 
 void ServerMetrics::RecordTokenize(absl::Duration duration) {

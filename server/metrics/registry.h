@@ -18,6 +18,9 @@ namespace contexture {
 // The methods of EncoderService; the label `method`.
 enum class Method { kEncode, kEncodeStream, kTokenize, kGetModel, kInspect, kAttend };
 
+// Why inputs were not admitted; the label `reason`.
+enum class RefusalReason { kQueueFull, kTooLate, kMemory, kDraining, kOther };
+
 // The labels of contexture_model_info.
 struct ModelLabels {
   std::string model;       // the name that clients use
@@ -44,9 +47,8 @@ class ServerMetrics {
   void RecordItems(absl::StatusCode code, int64_t items);
   // Inputs were shortened to the model's longest length.
   void RecordTruncatedItems(int64_t items);
-  // Inputs were not admitted: RESOURCE_EXHAUSTED is reason queue_full, UNAVAILABLE draining,
-  // anything else other. The batcher leaves this to whoever asked it, who knows the request.
-  void RecordRefused(absl::StatusCode code, int64_t items);
+  // Inputs were not admitted. The batcher leaves this to whoever asked it, who knows the request.
+  void RecordRefused(RefusalReason reason, int64_t items);
   // The texts of one request were tokenized in DURATION.
   void RecordTokenize(absl::Duration duration);
 

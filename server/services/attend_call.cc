@@ -24,11 +24,15 @@ void AttendCall::Start(const Backend& backend, Job job) {
   auto plan = PlanAttend(*call->job_.request, backend.model);
   if (!plan.ok()) return EndWork(backend, plan.status(), std::move(call->job_.done));
   call->plan_ = *std::move(plan);
+  const absl::Status memory =
+      backend.ReserveAnswer(call->plan_.answer_bytes, /*items=*/1, *call->job_.memory);
+  if (!memory.ok()) return EndWork(backend, memory, std::move(call->job_.done));
   Task task;
   task.work = [call](const Engine&, Workspace&) { return call->Compute(); };
   task.work_tokens = call->plan_.tokens;
   task.deadline = call->job_.deadline;
   task.cancelled = call->job_.cancelled;
+  SetCaller(call->job_.caller, task);
   ScheduleWork(backend, std::move(task), *call->job_.response->mutable_usage(),
                std::move(call->job_.done));
 }

@@ -223,13 +223,13 @@ absl::Status ReadMask(const v1::AttendRequest& request, nn::AttendArgs& args) {
   return Disagree("mask", args.mask.columns, "columns, one for each key", args.key.rows);
 }
 
-absl::Status CheckAnswerSize(const v1::AttendRequest& request, const AttendPlan& plan,
-                             const ServedModel& model) {
+absl::StatusOr<int64_t> AnswerBytes(const v1::AttendRequest& request, const AttendPlan& plan,
+                                    const ServedModel& model) {
   const int64_t queries = plan.args.query.rows, keys = plan.args.key.rows;
   int64_t elements = queries * plan.context_columns;
   if (!request.omit_weights()) elements += plan.args.num_heads * queries * keys;
   const int64_t bytes = kAnswerOverhead + elements * static_cast<int64_t>(sizeof(float));
-  if (bytes <= model.max_message_bytes) return absl::OkStatus();
+  if (bytes <= model.max_message_bytes) return bytes;
   return MakeError(ErrorReason::kAnswerTooLarge,
                    absl::StrFormat("the answer would take about %d bytes, a message has at most "
                                    "%d: send fewer queries or set omit_weights",
@@ -256,7 +256,7 @@ absl::StatusOr<AttendPlan> PlanAttend(const v1::AttendRequest& request, const Se
   CTX_RETURN_IF_ERROR(ReadHeads(request, query_columns, value_columns, args));
   CTX_RETURN_IF_ERROR(ReadOutputProjection(request.projections(), value_columns, plan));
   CTX_RETURN_IF_ERROR(ReadMask(request, args));
-  CTX_RETURN_IF_ERROR(CheckAnswerSize(request, plan, model));
+  CTX_ASSIGN_OR_RETURN(plan.answer_bytes, AnswerBytes(request, plan, model));
   const double per_token = std::max(1.0, EncodeFlops(model.info.config, 1));
   plan.tokens = std::max<int64_t>(1, std::llround(2.0 * nn::AttendProducts(args) / per_token));
   return plan;

@@ -21,6 +21,7 @@ struct AttendPlan {
   int context_columns = 0;
   // What it costs, as tokens of the model that is served.
   int64_t tokens = 0;
+  int64_t answer_bytes = 0;  // on the wire, an upper bound
 };
 
 // INVALID_ARGUMENT: a tensor is missing, of another type or shape than the others ask for, not as

@@ -3,7 +3,9 @@
 #include "core/base/clock.h"
 #include "server/batching/batcher.h"
 #include "server/metrics/registry.h"
+#include "server/services/memory_budget.h"
 #include "server/services/served_model.h"
+#include "server/services/stream_gate.h"
 #include "server/services/tokenizer_pool.h"
 
 namespace contexture {
@@ -14,8 +16,17 @@ struct Backend {
   const ServedModel& model;
   Batcher& batcher;
   TokenizerPool& tokenizer_pool;
+  MemoryBudget& memory;
+  StreamGate& gate;
   const Clock& clock;
   ServerMetrics& metrics;
+
+  // Lets CALL_MEMORY grow by an answer of BYTES. RESOURCE_EXHAUSTED, counted for its ITEMS.
+  absl::Status ReserveAnswer(int64_t bytes, int64_t items, MemoryLease& call_memory) const {
+    absl::Status status = call_memory.Grow(AnswerMemory(bytes));
+    if (!status.ok()) metrics.RecordRefused(RefusalReason::kMemory, items);
+    return status;
+  }
 };
 
 }  // namespace contexture

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
+#include "core/base/without_exceptions.h"
 #include "server/services/output_specs.h"
 #include "server/services/status_mapping.h"
 
@@ -30,20 +31,28 @@ void EncodeCall::Start(const Backend& backend, Job job) {
 }
 
 void EncodeCall::Prepare() {
-  auto inputs = PlanInputs();
-  if (!inputs.ok()) return Complete(inputs.status());
-  if (absl::Status size = CheckAnswerSize(plan_, *inputs, backend_.model); !size.ok()) {
-    return Complete(std::move(size));
-  }
+  absl::Status status = WithoutExceptions([this] { return Schedule(); });
+  if (!status.ok()) Complete(std::move(status));
+}
+
+absl::Status EncodeCall::Schedule() {
+  CTX_ASSIGN_OR_RETURN(Inputs inputs, PlanInputs());
+  CTX_ASSIGN_OR_RETURN(const int64_t answer_bytes, AnswerBytes(plan_, inputs, backend_.model));
+  CTX_RETURN_IF_ERROR(
+      backend_.ReserveAnswer(answer_bytes, job_.request->inputs_size(), *job_.memory));
   const auto self = shared_from_this();  // the last task may finish before Schedule returns
-  std::vector<Task> tasks = BuildTasks(*std::move(inputs));
-  if (tasks.empty()) return FinishTasks();
+  std::vector<Task> tasks = BuildTasks(std::move(inputs));
+  if (tasks.empty()) {
+    FinishTasks();
+    return absl::OkStatus();
+  }
   remaining_ = static_cast<int>(tasks.size());
   const size_t num_tasks = tasks.size();
   absl::Status scheduled = backend_.batcher.Schedule(tasks);
-  if (scheduled.ok()) return;
-  backend_.metrics.RecordRefused(scheduled.code(), num_tasks);
-  Complete(std::move(scheduled));
+  if (!scheduled.ok()) {
+    backend_.metrics.RecordRefused(RefusalReasonOf(scheduled), static_cast<int64_t>(num_tasks));
+  }
+  return scheduled;
 }
 
 absl::Status EncodeCall::CheckStillWanted() const {
@@ -106,6 +115,7 @@ Task EncodeCall::BuildTask(PlannedInput input, v1::Result& result) {
   task.type_ids = std::move(input.type_ids);
   task.deadline = job_.deadline;
   task.cancelled = job_.cancelled;
+  SetCaller(job_.caller, task);
   task.done = [call = shared_from_this(), &result](absl::Status status, const TaskReport& report) {
     call->OnTaskDone(std::move(status), report, result);
   };

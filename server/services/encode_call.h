@@ -10,6 +10,7 @@
 #include "absl/synchronization/mutex.h"
 #include "contexture/v1/encoder.pb.h"
 #include "server/services/backend.h"
+#include "server/services/caller.h"
 #include "server/services/request_plan.h"
 
 namespace contexture {
@@ -24,6 +25,9 @@ class EncodeCall : public std::enable_shared_from_this<EncodeCall> {
     v1::EncodeResponse* response = nullptr;
     absl::Duration deadline = absl::InfiniteDuration();  // on the backend's clock
     std::shared_ptr<const std::atomic<bool>> cancelled;
+    Caller caller;
+    // Grows with the answer; stays valid as long as the response.
+    MemoryLease* memory = nullptr;
     // Called exactly once, from any thread, with the status of the whole request; must not block.
     absl::AnyInvocable<void(absl::Status) &&> done;
   };
@@ -38,6 +42,9 @@ class EncodeCall : public std::enable_shared_from_this<EncodeCall> {
   using Inputs = std::vector<absl::StatusOr<PlannedInput>>;
 
   void Prepare();
+  // Plans, tokenizes and schedules, or finishes when there is nothing to compute. An error: nothing
+  // was scheduled.
+  absl::Status Schedule();
   absl::StatusOr<Inputs> PlanInputs();
   absl::Status CheckStillWanted() const;
   // Makes the results and the tasks of the good inputs, whose slots point into the results.

@@ -44,14 +44,17 @@ ServerStream::Action EncodeStream::NextAction() {
   }
   if (!writing_ && !answers_.empty()) {
     writing_ = true;
-    write_buffer_.Swap(&answers_.front());
+    written_ = std::move(answers_.front());
     answers_.pop_front();
     return Action::kWrite;
   }
   const bool reads = !half_closed_ && !stopped_;
-  if (reads && !reading_ && in_flight_ < options_.max_in_flight) {
-    reading_ = true;
-    return Action::kRead;
+  if (reads && !reading_ && !held_back_ && in_flight_ < options_.max_in_flight) {
+    held_back_ = !backend_.gate.Pass(options_.caller.traffic_class, self_);
+    if (!held_back_) {
+      reading_ = true;
+      return Action::kRead;
+    }
   }
   return !reads && in_flight_ == 0 ? Action::kFinish : Action::kNone;
 }
@@ -61,7 +64,7 @@ void EncodeStream::Start(Action action) {
     case Action::kRead:
       return StartRead(&read_buffer_);
     case Action::kWrite:
-      return StartWrite(&write_buffer_);
+      return StartWrite(&written_.bytes);
     case Action::kFinish:
       return Finish(FinalStatus());
     case Action::kNone:
@@ -102,8 +105,10 @@ void EncodeStream::OnWriteDone(bool ok) {
     absl::MutexLock lock(&mutex_);
     writing_ = false;
     --in_flight_;
+    written_ = {};
     if (!ok) broken_ = stopped_ = true;
   }
+  backend_.gate.Notify();
   Pump();
 }
 
@@ -113,6 +118,7 @@ void EncodeStream::OnCancel() {
     absl::MutexLock lock(&mutex_);
     broken_ = stopped_ = true;
   }
+  backend_.batcher.Forget(cancelled_.get());
   Pump();
 }
 
@@ -124,9 +130,25 @@ void EncodeStream::Stop() {
   Pump();
 }
 
-void EncodeStream::OnDone() { auto self = std::move(self_); }
+void EncodeStream::Wake() {
+  {
+    absl::MutexLock lock(&mutex_);
+    held_back_ = false;
+  }
+  Pump();
+}
+
+void EncodeStream::OnDone() {
+  StreamGate& gate = backend_.gate;
+  std::move(self_).reset();
+  gate.Notify();
+}
 
 absl::Status EncodeStream::Check(const grpc::ByteBuffer& bytes, Item& item) {
+  item.memory = MemoryLease(backend_.memory);
+  // Not refused here, where the id is not known yet: the gate holds what comes next, and the answer
+  // may be refused.
+  item.memory.Hold(RequestMemory(static_cast<int64_t>(bytes.Length())));
   absl::Status parsed = Parse(bytes, item.request);
   const std::string& id = item.request.id();
   if (id.size() > kMaxStreamIdBytes) {
@@ -154,6 +176,8 @@ void EncodeStream::Handle(const grpc::ByteBuffer& bytes) {
                                .response = item->response.mutable_response(),
                                .deadline = std::min(deadline_, item_deadline),
                                .cancelled = cancelled_,
+                               .caller = options_.caller,
+                               .memory = &item->memory,
                                // Another thread may write the answer and end the stream before
                                // Pump is called here, so the stream is held.
                                .done = [self = self_, item](absl::Status status) {
@@ -173,7 +197,8 @@ void EncodeStream::Answer(Item& item, const absl::Status& status) {
   const bool serialized = Serialize(item.response, bytes).ok();
   absl::MutexLock lock(&mutex_);
   if (serialized) {
-    answers_.push_back(std::move(bytes));
+    item.memory.ShrinkTo(static_cast<int64_t>(bytes.Length()));
+    answers_.push_back({std::move(bytes), std::move(item.memory)});
   } else {
     --in_flight_;
     broken_ = stopped_ = true;

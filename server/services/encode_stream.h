@@ -7,6 +7,7 @@
 #include "contexture/v1/encoder.pb.h"
 #include "grpcpp/support/server_callback.h"
 #include "server/services/backend.h"
+#include "server/services/caller.h"
 #include "server/services/server_stream.h"
 
 namespace contexture {
@@ -20,10 +21,12 @@ struct EncodeStreamOptions {
   int max_in_flight = 64;
   // For an item of a stream without deadline.
   absl::Duration default_timeout = absl::InfiniteDuration();
+  Caller caller;
 };
 
 // The reactor of EncodeStream. Every item gets exactly one answer, in the order of completion; a
-// bad item is answered with its status. Ends with OK after the caller's half-close, with
+// bad item is answered with its status. Not read while the server has more than enough to do (see
+// StreamGate). Ends with OK after the caller's half-close, with
 // UNAVAILABLE in a drain, each time after everything read has been answered. Keeps itself alive.
 class EncodeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                            public ServerStream {
@@ -37,12 +40,18 @@ class EncodeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc
   void OnCancel() override;
   void OnDone() override;
   void Stop() override;
+  void Wake() override;
 
  private:
   struct Item {
     v1::EncodeStreamRequest request;
     v1::EncodeStreamResponse response;
+    MemoryLease memory;
     absl::Duration start;
+  };
+  struct ReadyAnswer {
+    grpc::ByteBuffer bytes;
+    MemoryLease memory;
   };
 
   EncodeStream(const grpc::CallbackServerContext& context, const Backend& backend,
@@ -60,12 +69,13 @@ class EncodeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
   std::shared_ptr<EncodeStream> self_;  // until OnDone
 
-  grpc::ByteBuffer read_buffer_;                                  // of the outstanding read
-  grpc::ByteBuffer write_buffer_;                                 // of the outstanding write
-  std::deque<grpc::ByteBuffer> answers_ ABSL_GUARDED_BY(mutex_);  // ready to be written
+  grpc::ByteBuffer read_buffer_;                             // of the outstanding read
+  ReadyAnswer written_;                                      // of the outstanding write
+  std::deque<ReadyAnswer> answers_ ABSL_GUARDED_BY(mutex_);  // ready to be written
   int in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool held_back_ ABSL_GUARDED_BY(mutex_) = false;    // the gate will wake it
   bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;  // the caller sends nothing more
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;      // drain or cancellation: nothing more is read
   bool broken_ ABSL_GUARDED_BY(mutex_) = false;       // answers cannot be delivered any more

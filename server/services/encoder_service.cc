@@ -1,5 +1,6 @@
 #include "server/services/encoder_service.h"
 
+#include "core/base/without_exceptions.h"
 #include "server/services/attend_call.h"
 #include "server/services/encode_call.h"
 #include "server/services/inspect_call.h"
@@ -42,7 +43,7 @@ template <typename Call, typename Request, typename Response>
 grpc::ServerUnaryReactor* EncoderService::StartCall(const UnaryContext& context, Method method) {
   auto* call = new UnaryCall<Request, Response>(context, method, clock_, metrics_);
   auto backend = Admit();
-  absl::Status status = backend.ok() ? call->ParseRequest() : backend.status();
+  absl::Status status = backend.ok() ? call->ParseRequest(**backend) : backend.status();
   if (!status.ok()) {
     call->Reply(std::move(status));
     return call;
@@ -51,6 +52,8 @@ grpc::ServerUnaryReactor* EncoderService::StartCall(const UnaryContext& context,
                           .response = &call->response(),
                           .deadline = call->Deadline(options_.default_timeout),
                           .cancelled = call->cancelled(),
+                          .caller = call->caller(),
+                          .memory = &call->memory(),
                           .done = [call](absl::Status result) { call->Reply(result); }});
   return call;
 }
@@ -68,10 +71,16 @@ grpc::ServerUnaryReactor* EncoderService::Tokenize(grpc::CallbackServerContext* 
   auto* call = new UnaryCall<v1::TokenizeRequest, v1::TokenizeResponse>(
       {context, request, response}, Method::kTokenize, clock_, metrics_);
   auto backend = Admit();
-  absl::Status status = backend.ok() ? call->ParseRequest() : backend.status();
+  absl::Status status = backend.ok() ? call->ParseRequest(**backend) : backend.status();
   if (status.ok()) {
     status = (*backend)->tokenizer_pool.Submit([call, &model = (*backend)->model] {
-      call->Reply(TokenizeTexts(call->request(), model, *call->cancelled(), call->response()));
+      call->Reply(WithoutExceptions([&] {
+        return TokenizeTexts({.request = call->request(),
+                              .model = model,
+                              .cancelled = *call->cancelled(),
+                              .memory = call->memory()},
+                             call->response());
+      }));
     });
   }
   if (!status.ok()) call->Reply(std::move(status));
@@ -98,7 +107,7 @@ grpc::ServerUnaryReactor* EncoderService::GetModel(grpc::CallbackServerContext* 
   auto* call = new UnaryCall<v1::GetModelRequest, v1::Model>({context, request, response},
                                                              Method::kGetModel, clock_, metrics_);
   auto backend = Admit();
-  absl::Status status = backend.ok() ? call->ParseRequest() : backend.status();
+  absl::Status status = backend.ok() ? call->ParseRequest(**backend) : backend.status();
   if (status.ok()) status = CheckModelName(call->request().model(), (*backend)->model);
   if (status.ok()) call->response() = ModelMessage((*backend)->model);
   call->Reply(std::move(status));
@@ -107,13 +116,16 @@ grpc::ServerUnaryReactor* EncoderService::GetModel(grpc::CallbackServerContext* 
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* EncoderService::EncodeStream(
     grpc::CallbackServerContext* context) {
-  auto backend = Admit();
-  if (!backend.ok()) {
-    metrics_.RecordRequest(Method::kEncodeStream, backend.status().code(), absl::ZeroDuration());
-    return new RefusedStream(backend.status());
+  const auto backend = Admit();
+  const auto caller = CallerOf(*context);
+  const absl::Status status = backend.ok() ? caller.status() : backend.status();
+  if (!status.ok()) {
+    metrics_.RecordRequest(Method::kEncodeStream, status.code(), absl::ZeroDuration());
+    return new RefusedStream(status);
   }
   const EncodeStreamOptions options{.max_in_flight = options_.max_in_flight_per_stream,
-                                    .default_timeout = options_.default_timeout};
+                                    .default_timeout = options_.default_timeout,
+                                    .caller = *caller};
   return contexture::EncodeStream::Open(*context, **backend, options, streams_);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/status_macros.h"
+#include "core/base/without_exceptions.h"
 
 namespace contexture {
 
@@ -17,8 +18,8 @@ void InspectCall::Start(const Backend& backend, Job job) {
 }
 
 void InspectCall::Prepare() {
-  if (absl::Status status = PrepareInput(); !status.ok()) return End(status);
-  LayOut(backend_.model, static_cast<int>(input_.ids.size()), plan_.items, *job_.response);
+  const absl::Status status = WithoutExceptions([this] { return PrepareInput(); });
+  if (!status.ok()) return End(status);
   Task task;
   task.work = [self = shared_from_this()](const Engine& engine, Workspace& workspace) {
     return self->Compute(engine, workspace);
@@ -26,6 +27,7 @@ void InspectCall::Prepare() {
   task.work_tokens = std::max<int64_t>(1, static_cast<int64_t>(input_.ids.size()));
   task.deadline = job_.deadline;
   task.cancelled = job_.cancelled;
+  SetCaller(job_.caller, task);
   ScheduleWork(backend_, std::move(task), *job_.response->mutable_usage(), std::move(job_.done));
 }
 
@@ -34,13 +36,16 @@ absl::Status InspectCall::PrepareInput() {
     CTX_ASSIGN_OR_RETURN(
         input_, PlanInput(job_.request->input(), "input", plan_.input_plan, backend_.model));
   }
-  CTX_RETURN_IF_ERROR(CheckInspectSize(plan_, static_cast<int>(input_.ids.size()), backend_.model));
+  const auto length = static_cast<int>(input_.ids.size());
+  CTX_ASSIGN_OR_RETURN(const int64_t bytes, InspectBytes(plan_, length, backend_.model));
+  CTX_RETURN_IF_ERROR(backend_.ReserveAnswer(bytes, /*items=*/1, *job_.memory));
   for (uint32_t id : input_.ids) {
     v1::Token& token = *job_.response->add_tokens();
     token.set_id(id);
     if (backend_.model.tokenizer == nullptr) continue;
     token.set_text(backend_.model.tokenizer->TokenText(id));
   }
+  LayOut(backend_.model, length, plan_.items, *job_.response);
   return absl::OkStatus();
 }
 

@@ -176,12 +176,13 @@ absl::StatusOr<InspectPlan> PlanInspect(const v1::InspectRequest& request,
       {"selections", {{"precision", model.info.precision}}});
 }
 
-absl::Status CheckInspectSize(const InspectPlan& plan, int length, const ServedModel& model) {
+absl::StatusOr<int64_t> InspectBytes(const InspectPlan& plan, int length,
+                                     const ServedModel& model) {
   int64_t bytes = kTokenBytes * length;
   for (const InspectItem& item : plan.items) {
     bytes += kTensorOverhead + InspectShapeOf(item, SizesOf(model, length)).bytes();
   }
-  if (bytes <= model.max_message_bytes) return absl::OkStatus();
+  if (bytes <= model.max_message_bytes) return bytes;
   return MakeError(ErrorReason::kAnswerTooLarge,
                    absl::StrFormat("the answer would take about %d bytes, a message has at most "
                                    "%d: select fewer kinds, layers or heads",

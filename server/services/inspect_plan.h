@@ -28,9 +28,9 @@ struct InspectPlan {
 absl::StatusOr<InspectPlan> PlanInspect(const v1::InspectRequest& request,
                                         const ServedModel& model);
 
-// INVALID_ARGUMENT: with an input of LENGTH tokens the answer would be larger than a message may
-// be; names both sizes.
-absl::Status CheckInspectSize(const InspectPlan& plan, int length, const ServedModel& model);
+// What the answer takes on the wire with an input of LENGTH tokens, an upper bound.
+// INVALID_ARGUMENT: it is larger than a message may be; names both sizes.
+absl::StatusOr<int64_t> InspectBytes(const InspectPlan& plan, int length, const ServedModel& model);
 
 // Adds a tensor for each item to RESPONSE and sets the items' destinations in it.
 void LayOut(const ServedModel& model, int length, std::vector<InspectItem>& items,

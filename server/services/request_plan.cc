@@ -102,14 +102,14 @@ absl::StatusOr<RequestPlan> PlanRequest(const v1::EncodeRequest& request,
   return plan;
 }
 
-absl::Status CheckAnswerSize(const RequestPlan& plan,
-                             absl::Span<const absl::StatusOr<PlannedInput>> inputs,
-                             const ServedModel& model) {
+absl::StatusOr<int64_t> AnswerBytes(const RequestPlan& plan,
+                                    absl::Span<const absl::StatusOr<PlannedInput>> inputs,
+                                    const ServedModel& model) {
   int64_t bytes = 0;
   for (const auto& input : inputs) {
     bytes += input.ok() ? ResultBytes(plan, *input) : kResultOverhead;
   }
-  if (bytes <= model.max_message_bytes) return absl::OkStatus();
+  if (bytes <= model.max_message_bytes) return bytes;
   return MakeError(
       ErrorReason::kAnswerTooLarge,
       absl::StrFormat("the answer would take about %d bytes, a message has at most %d: send fewer "

@@ -51,10 +51,10 @@ absl::StatusOr<Truncation> ResolveTruncation(v1::Truncation truncation);
 absl::StatusOr<PlannedInput> PlanInput(const v1::Input& input, const std::string& field,
                                        const RequestPlan& plan, const ServedModel& model);
 
-// INVALID_ARGUMENT: the answer would be larger than a message may be; names both sizes. Bad inputs
-// count as empty results.
-absl::Status CheckAnswerSize(const RequestPlan& plan,
-                             absl::Span<const absl::StatusOr<PlannedInput>> inputs,
-                             const ServedModel& model);
+// What the answer takes on the wire, an upper bound. Bad inputs count as empty results.
+// INVALID_ARGUMENT: it is larger than a message may be; names both sizes.
+absl::StatusOr<int64_t> AnswerBytes(const RequestPlan& plan,
+                                    absl::Span<const absl::StatusOr<PlannedInput>> inputs,
+                                    const ServedModel& model);
 
 }  // namespace contexture

@@ -16,6 +16,8 @@ class ServerStream {
   virtual ~ServerStream() = default;
   // Ends the stream soon, after what it still owes; called by the drain. Never blocks.
   virtual void Stop() = 0;
+  // What the stream waited for may have come. Never blocks.
+  virtual void Wake() { Pump(); }
 
  protected:
   enum class Action { kNone, kRead, kWrite, kFinish };

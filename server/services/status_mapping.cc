@@ -5,6 +5,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "google/rpc/error_details.pb.h"
+#include "server/batching/refusal.h"
 
 namespace contexture {
 namespace {
@@ -14,7 +15,8 @@ using Reason = ErrorReason;
 
 constexpr char kTypeUrlPrefix[] = "type.googleapis.com/";
 constexpr absl::Duration kNoRetry = absl::ZeroDuration();
-// A full queue empties in about this time at the default queue bound on a small machine.
+// Where the batcher knows no better: a full queue empties in about this time at the default bound
+// on a small machine.
 constexpr absl::Duration kQueueRetry = absl::Milliseconds(250);
 // A load balancer needs about this time to send the caller elsewhere.
 constexpr absl::Duration kUnavailableRetry = absl::Seconds(1);
@@ -28,6 +30,7 @@ const std::array<ErrorRow, kNumErrorReasons>& Table() {
       {Reason::kTooManyInputs, "TOO_MANY_INPUTS", Code::kInvalidArgument, kNoRetry},
       {Reason::kTooManyOutputs, "TOO_MANY_OUTPUTS", Code::kInvalidArgument, kNoRetry},
       {Reason::kUnknownEnumValue, "UNKNOWN_ENUM_VALUE", Code::kInvalidArgument, kNoRetry},
+      {Reason::kUnknownTrafficClass, "UNKNOWN_TRAFFIC_CLASS", Code::kInvalidArgument, kNoRetry},
       {Reason::kDimensionsTooLarge, "DIMENSIONS_TOO_LARGE", Code::kInvalidArgument, kNoRetry},
       {Reason::kPoolingNotApplicable, "POOLING_NOT_APPLICABLE", Code::kInvalidArgument, kNoRetry},
       {Reason::kInt8NeedsNormalization, "INT8_NEEDS_NORMALIZATION", Code::kInvalidArgument,
@@ -60,6 +63,8 @@ const std::array<ErrorRow, kNumErrorReasons>& Table() {
       {Reason::kValueNotFinite, "VALUE_NOT_FINITE", Code::kInvalidArgument, kNoRetry},
       {Reason::kNoVisibleKey, "NO_VISIBLE_KEY", Code::kInvalidArgument, kNoRetry},
       {Reason::kQueueFull, "QUEUE_FULL", Code::kResourceExhausted, kQueueRetry},
+      {Reason::kTooLate, "TOO_LATE", Code::kResourceExhausted, kQueueRetry},
+      {Reason::kMemoryFull, "MEMORY_FULL", Code::kResourceExhausted, kQueueRetry},
       {Reason::kServerStarting, "SERVER_STARTING", Code::kUnavailable, kUnavailableRetry},
       {Reason::kServerDraining, "SERVER_DRAINING", Code::kUnavailable, kUnavailableRetry},
       {Reason::kDeadlineExceeded, "DEADLINE_EXCEEDED", Code::kDeadlineExceeded, kNoRetry},
@@ -79,7 +84,7 @@ ErrorReason ReasonOf(Code code) {
     case Code::kFailedPrecondition:
       return Reason::kTokenizerUnsuitable;
     case Code::kResourceExhausted:
-      return Reason::kQueueFull;
+      return Reason::kMemoryFull;
     case Code::kUnavailable:
       return Reason::kServerDraining;
     case Code::kDeadlineExceeded:
@@ -106,6 +111,14 @@ absl::optional<Message> GetPayload(const absl::Status& status) {
   return message;
 }
 
+void SetRetryDelay(absl::Duration delay, absl::Status& status) {
+  google::rpc::RetryInfo retry;
+  const timespec time = absl::ToTimespec(delay);
+  retry.mutable_retry_delay()->set_seconds(time.tv_sec);
+  retry.mutable_retry_delay()->set_nanos(static_cast<int32_t>(time.tv_nsec));
+  SetPayload(retry, status);
+}
+
 void AddReason(const ErrorRow& row, const Culprit& culprit, absl::Status& status) {
   google::rpc::ErrorInfo info;
   info.set_reason(row.name);
@@ -113,11 +126,7 @@ void AddReason(const ErrorRow& row, const Culprit& culprit, absl::Status& status
   for (const auto& [key, value] : culprit.values) (*info.mutable_metadata())[key] = value;
   SetPayload(info, status);
   if (row.retry_delay <= absl::ZeroDuration()) return;
-  google::rpc::RetryInfo retry;
-  const timespec delay = absl::ToTimespec(row.retry_delay);
-  retry.mutable_retry_delay()->set_seconds(delay.tv_sec);
-  retry.mutable_retry_delay()->set_nanos(static_cast<int32_t>(delay.tv_nsec));
-  SetPayload(retry, status);
+  SetRetryDelay(row.retry_delay, status);
 }
 
 }  // namespace
@@ -143,8 +152,16 @@ absl::Status MakeError(ErrorReason reason, absl::string_view message, Culprit cu
 
 absl::Status WithDetails(absl::Status status) {
   if (status.ok() || GetPayload<google::rpc::ErrorInfo>(status)) return status;
-  AddReason(RowOf(ReasonOf(status.code())), {}, status);
-  return status;
+  const absl::optional<Refusal> refusal = RefusalOf(status);
+  if (!refusal) {
+    AddReason(RowOf(ReasonOf(status.code())), {}, status);
+    return status;
+  }
+  absl::Status detailed(status.code(), status.message());  // the refusal itself stays inside
+  const bool full = refusal->reason == Refusal::Reason::kQueueFull;
+  AddReason(RowOf(full ? Reason::kQueueFull : Reason::kTooLate), {}, detailed);
+  if (refusal->retry_after > absl::ZeroDuration()) SetRetryDelay(refusal->retry_after, detailed);
+  return detailed;
 }
 
 absl::Duration RetryDelay(const absl::Status& status) {
@@ -152,6 +169,11 @@ absl::Duration RetryDelay(const absl::Status& status) {
   if (!retry) return absl::ZeroDuration();
   return absl::Seconds(retry->retry_delay().seconds()) +
          absl::Nanoseconds(retry->retry_delay().nanos());
+}
+
+std::string PushbackMilliseconds(const absl::Status& status) {
+  const absl::Duration delay = RetryDelay(WithDetails(status));
+  return absl::StrCat(absl::ToInt64Milliseconds(absl::Ceil(delay, absl::Milliseconds(1))));
 }
 
 google::rpc::Status ToProtoStatus(const absl::Status& status) {
@@ -172,6 +194,16 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   const google::rpc::Status proto = ToProtoStatus(status);
   return grpc::Status(static_cast<grpc::StatusCode>(proto.code()), proto.message(),
                       proto.SerializeAsString());
+}
+
+RefusalReason RefusalReasonOf(const absl::Status& status) {
+  const absl::optional<Refusal> refusal = RefusalOf(status);
+  if (refusal) {
+    return refusal->reason == Refusal::Reason::kQueueFull ? RefusalReason::kQueueFull
+                                                          : RefusalReason::kTooLate;
+  }
+  return status.code() == absl::StatusCode::kUnavailable ? RefusalReason::kDraining
+                                                         : RefusalReason::kOther;
 }
 
 absl::string_view CodeName(absl::StatusCode code) {

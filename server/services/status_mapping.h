@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "google/rpc/status.pb.h"
 #include "grpcpp/support/status.h"
+#include "server/metrics/registry.h"
 
 namespace contexture {
 
@@ -22,6 +23,7 @@ enum class ErrorReason {
   kTooManyInputs,
   kTooManyOutputs,
   kUnknownEnumValue,
+  kUnknownTrafficClass,
   kDimensionsTooLarge,
   kPoolingNotApplicable,
   kInt8NeedsNormalization,
@@ -52,6 +54,8 @@ enum class ErrorReason {
   kValueNotFinite,
   kNoVisibleKey,
   kQueueFull,
+  kTooLate,
+  kMemoryFull,
   kServerStarting,
   kServerDraining,
   kDeadlineExceeded,
@@ -85,15 +89,22 @@ struct Culprit {
 // blame) and RetryInfo (when the reason says so). A field is put before the message.
 absl::Status MakeError(ErrorReason reason, absl::string_view message, Culprit culprit = {});
 
-// STATUS with the ErrorInfo and RetryInfo of its code's own reason, unless it has an ErrorInfo.
+// STATUS with the ErrorInfo and RetryInfo of its code's own reason, or of its Refusal, unless it
+// has an ErrorInfo.
 absl::Status WithDetails(absl::Status status);
 
 // How long a caller should wait; zero: not given.
 absl::Duration RetryDelay(const absl::Status& status);
 
+// The value of kPushbackTrailer for STATUS.
+std::string PushbackMilliseconds(const absl::Status& status);
+
 // Both complete missing details as WithDetails does; payloads become google.rpc.Status.details.
 google::rpc::Status ToProtoStatus(const absl::Status& status);
 grpc::Status ToGrpcStatus(const absl::Status& status);
+
+// Why work that Batcher::Schedule answered with STATUS was not admitted, for the metrics.
+RefusalReason RefusalReasonOf(const absl::Status& status);
 
 // The code's name in gRPC, "INVALID_ARGUMENT"; OK is "OK".
 absl::string_view CodeName(absl::StatusCode code);

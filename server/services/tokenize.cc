@@ -61,8 +61,8 @@ absl::StatusOr<v1::Tokens> TokenizeText(const std::string& text, const std::stri
 
 }  // namespace
 
-absl::Status TokenizeTexts(const v1::TokenizeRequest& request, const ServedModel& model,
-                           const std::atomic<bool>& cancelled, v1::TokenizeResponse& response) {
+absl::Status TokenizeTexts(const TokenizeJob& job, v1::TokenizeResponse& response) {
+  const auto& [request, model, cancelled, memory] = job;
   CTX_RETURN_IF_ERROR(CheckRequest(request, model));
   int64_t bytes = 0;
   for (int i = 0; i < request.texts_size(); ++i) {
@@ -70,7 +70,9 @@ absl::Status TokenizeTexts(const v1::TokenizeRequest& request, const ServedModel
     const std::string field = absl::StrFormat("texts[%d]", i);
     CTX_ASSIGN_OR_RETURN(v1::Tokens tokens, TokenizeText(request.texts(i), field,
                                                          request.add_special_tokens(), model));
-    bytes += static_cast<int64_t>(tokens.ByteSizeLong());
+    const auto text_bytes = static_cast<int64_t>(tokens.ByteSizeLong());
+    CTX_RETURN_IF_ERROR(memory.Grow(AnswerMemory(text_bytes)));
+    bytes += text_bytes;
     if (bytes > model.max_message_bytes) {
       return MakeError(
           ErrorReason::kAnswerTooLarge,

@@ -6,8 +6,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/clock.h"
+#include "core/base/status_macros.h"
 #include "grpcpp/support/server_callback.h"
 #include "server/metrics/registry.h"
+#include "server/services/backend.h"
+#include "server/services/caller.h"
 #include "server/services/wire.h"
 
 namespace contexture {
@@ -26,7 +29,18 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   UnaryCall(const UnaryContext& context, Method method, const Clock& clock, ServerMetrics& metrics)
       : context_(context), method_(method), clock_(clock), metrics_(metrics), start_(clock.Now()) {}
 
-  absl::Status ParseRequest() { return Parse(*context_.request, request_); }
+  // Reads the message and what the metadata say. When the caller leaves from now on, the backend
+  // forgets what waits under cancelled(). INVALID_ARGUMENT; RESOURCE_EXHAUSTED: the calls under way
+  // leave no memory for this one.
+  absl::Status ParseRequest(const Backend& backend) {
+    backend_ = &backend;
+    CTX_ASSIGN_OR_RETURN(caller_, CallerOf(*context_.context));
+    memory_ = MemoryLease(backend.memory);
+    CTX_RETURN_IF_ERROR(
+        memory_.Grow(RequestMemory(static_cast<int64_t>(context_.request->Length()))));
+    return Parse(*context_.request, request_);
+  }
+  const Caller& caller() const { return caller_; }
   const Request& request() const { return request_; }
   Response& response() { return response_; }
   absl::Duration Deadline(absl::Duration default_timeout) const {
@@ -34,19 +48,28 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   }
   std::shared_ptr<const std::atomic<bool>> cancelled() const { return cancelled_; }
 
+  // Grows with the answer.
+  MemoryLease& memory() { return memory_; }
+
   // Exactly once, from any thread; the call may be gone when it returns.
   void Reply(absl::Status status) {
     if (status.ok()) status = Serialize(response_, *context_.response);
     metrics_.RecordRequest(method_, status.code(), clock_.Now() - start_);
     if (status.code() == absl::StatusCode::kResourceExhausted) {
-      const int64_t delay = absl::ToInt64Milliseconds(RetryDelay(WithDetails(status)));
-      context_.context->AddTrailingMetadata(kPushbackTrailer, absl::StrCat(delay));
+      context_.context->AddTrailingMetadata(kPushbackTrailer, PushbackMilliseconds(status));
     }
     Finish(ToGrpcStatus(status));
   }
 
-  void OnCancel() override { *cancelled_ = true; }
-  void OnDone() override { delete this; }
+  void OnCancel() override {
+    *cancelled_ = true;
+    if (const Backend* backend = backend_) backend->batcher.Forget(cancelled_.get());
+  }
+  void OnDone() override {
+    const Backend* backend = backend_;
+    delete this;
+    if (backend != nullptr) backend->gate.Notify();
+  }
 
  private:
   const UnaryContext context_;
@@ -55,6 +78,9 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   ServerMetrics& metrics_;
   const absl::Duration start_;
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
+  std::atomic<const Backend*> backend_{nullptr};  // null: not parsed yet
+  MemoryLease memory_;
+  Caller caller_;
   Request request_;
   Response response_;
 };

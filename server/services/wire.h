@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "core/base/without_exceptions.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/byte_buffer.h"
@@ -18,27 +19,32 @@ namespace contexture {
 // parse, such as one with a string that is not UTF-8, with UNIMPLEMENTED, and ends a stream over
 // it.
 
-// INVALID_ARGUMENT: not a Message. MESSAGE then holds what came before the fault.
+// INVALID_ARGUMENT: not a Message; RESOURCE_EXHAUSTED: out of memory. MESSAGE then holds what came
+// before the fault.
 template <typename Message>
 absl::Status Parse(const grpc::ByteBuffer& bytes, Message& message) {
-  grpc::ByteBuffer copy = bytes;  // shares the memory
-  if (grpc::SerializationTraits<Message>::Deserialize(&copy, &message).ok()) {
-    return absl::OkStatus();
-  }
-  return MakeError(ErrorReason::kMalformedMessage,
-                   absl::StrCat("the message is not a valid ", message.GetTypeName(),
-                                ": it is broken or has a string that is not UTF-8"));
+  return WithoutExceptions([&] {
+    grpc::ByteBuffer copy = bytes;  // shares the memory
+    if (grpc::SerializationTraits<Message>::Deserialize(&copy, &message).ok()) {
+      return absl::OkStatus();
+    }
+    return MakeError(ErrorReason::kMalformedMessage,
+                     absl::StrCat("the message is not a valid ", message.GetTypeName(),
+                                  ": it is broken or has a string that is not UTF-8"));
+  });
 }
 
-// INTERNAL: more than protobuf's 2 GiB.
+// INTERNAL: more than protobuf's 2 GiB; RESOURCE_EXHAUSTED: out of memory.
 template <typename Message>
 absl::Status Serialize(const Message& message, grpc::ByteBuffer& bytes) {
-  bytes.Clear();  // protobuf's writer takes an empty buffer only
-  bool own_buffer = false;
-  if (grpc::SerializationTraits<Message>::Serialize(message, &bytes, &own_buffer).ok()) {
-    return absl::OkStatus();
-  }
-  return MakeError(ErrorReason::kInternal, "the answer cannot be serialized");
+  return WithoutExceptions([&] {
+    bytes.Clear();  // protobuf's writer takes an empty buffer only
+    bool own_buffer = false;
+    if (grpc::SerializationTraits<Message>::Serialize(message, &bytes, &own_buffer).ok()) {
+      return absl::OkStatus();
+    }
+    return MakeError(ErrorReason::kInternal, "the answer cannot be serialized");
+  });
 }
 
 // The call's deadline on CLOCK; when the caller gave none, DEFAULT_TIMEOUT from now.

@@ -21,7 +21,7 @@ void ScheduleWork(const Backend& backend, Task task, v1::Usage& usage, WorkDone 
   tasks.push_back(std::move(task));
   const absl::Status scheduled = backend.batcher.Schedule(tasks);
   if (scheduled.ok()) return;
-  backend.metrics.RecordRefused(scheduled.code(), 1);
+  backend.metrics.RecordRefused(RefusalReasonOf(scheduled), 1);
   std::move(tasks.front().done)(scheduled, {});
 }
 

@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "contexture/v1/encoder.pb.h"
 #include "server/services/backend.h"
+#include "server/services/caller.h"
 
 namespace contexture {
 
@@ -18,6 +19,8 @@ struct WorkJob {
   Response* response = nullptr;
   absl::Duration deadline = absl::InfiniteDuration();  // on the backend's clock
   std::shared_ptr<const std::atomic<bool>> cancelled;
+  Caller caller;
+  MemoryLease* memory = nullptr;  // grows with the answer; stays valid as long as the response
   // Called exactly once, from any thread, with the status of the request; must not block.
   absl::AnyInvocable<void(absl::Status) &&> done;
 };

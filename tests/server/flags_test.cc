@@ -57,7 +57,7 @@ TEST(FlagsTest, CommandLineWinsOverEnvironmentWinsOverFile) {
                       {{"CONTEXTURE_THREADS", "4"}, {"CONTEXTURE_MAX_QUEUE_TOKENS", "4"}});
   ASSERT_THAT(parsed, IsOk());
   EXPECT_EQ(parsed->options.threads, 5);
-  EXPECT_EQ(parsed->options.max_queue_tokens, 4);
+  EXPECT_EQ(parsed->options.queue.max_tokens, 4);
   EXPECT_EQ(parsed->options.log_format, LogFormat::kJson);
 }
 

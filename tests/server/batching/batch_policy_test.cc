@@ -3,137 +3,198 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <map>
 #include <random>
+
+#include "tests/server/batching/queue_util.h"
+#include "tests/support/status_matchers.h"
 
 namespace contexture {
 namespace {
 
-using ::testing::Each;
+using test_support::Numbers;
+using test_support::Push;
+using test_support::TaskSpec;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-using enum Verdict;
+using enum TrafficClass;
 
 constexpr absl::Duration kNow = absl::Seconds(100);
 
-PendingTask Tokens(int64_t tokens) { return {.tokens = tokens}; }
-PendingTask Expired(int64_t tokens) { return {.tokens = tokens, .deadline = kNow}; }
-PendingTask Cancelled(int64_t tokens) { return {.tokens = tokens, .cancelled = true}; }
+class BatchPolicyTest : public testing::Test {
+ protected:
+  // Tasks without deadline, numbered from 0 in order of arrival.
+  void Tasks(const std::vector<int>& tokens) {
+    for (int count : tokens) Add({.tokens = count});
+  }
+  void Add(TaskSpec spec) {
+    spec.number = next_++;
+    ASSERT_THAT(Push(queue_, {spec}, kNow - absl::Seconds(1)), test_support::IsOk());
+  }
+  void AddExpired(int tokens) { Add({.tokens = tokens, .deadline = kNow}); }
+  void AddCancelled(int tokens) { Add({.tokens = tokens, .cancelled = true}); }
+  // The numbers of the tasks in the next batch.
+  std::vector<uint32_t> Take(const BatchPolicyOptions& options = {}, int idle_workers = 1) {
+    departures_ = {};
+    TakeBatch(queue_, {.now = kNow, .idle_workers = idle_workers}, options, departures_);
+    return Numbers(departures_.taken);
+  }
 
-std::vector<Verdict> Decide(const std::vector<PendingTask>& tasks,
-                            const BatchPolicyOptions& options, int idle_workers = 1) {
-  int64_t tokens = 0;
-  for (const PendingTask& task : tasks) tokens += task.tokens;
-  const auto peek = [&tasks](size_t i) { return tasks.at(i); };
-  std::vector<Verdict> verdicts = {kDropExpired};  // must be replaced
-  DecideBatch({.count = tasks.size(), .tokens = tokens, .task = peek},
-              {.now = kNow, .idle_workers = idle_workers}, options, verdicts);
-  return verdicts;
+  TaskQueue queue_{{}};
+  Departures departures_;
+  uint32_t next_ = 0;
+};
+
+TEST_F(BatchPolicyTest, EmptyQueueGivesNothing) {
+  EXPECT_THAT(Take(), IsEmpty());
+  EXPECT_EQ(departures_.size(), 0u);
 }
 
-TEST(BatchPolicyTest, EmptyQueueGivesNothing) { EXPECT_THAT(Decide({}, {}), IsEmpty()); }
-
-TEST(BatchPolicyTest, FillsUpInOrderOfArrival) {
-  EXPECT_THAT(Decide({Tokens(40), Tokens(30), Tokens(30), Tokens(1)}, {.max_batch_tokens = 100}),
-              ElementsAre(kTake, kTake, kTake));
+TEST_F(BatchPolicyTest, FillsUpInOrder) {
+  Tasks({40, 30, 30, 1});
+  EXPECT_THAT(Take({.max_batch_tokens = 100}), ElementsAre(0, 1, 2));
+  EXPECT_EQ(queue_.tokens(), 1);
 }
 
-TEST(BatchPolicyTest, TaskThatDoesNotFitIsPassedOver) {
-  EXPECT_THAT(Decide({Tokens(60), Tokens(50), Tokens(30), Tokens(20), Tokens(10)},
-                     {.max_batch_tokens = 100}),
-              ElementsAre(kTake, kKeep, kTake, kKeep, kTake));
+TEST_F(BatchPolicyTest, EarlierDeadlinesFillUpFirst) {
+  Add({.tokens = 60});
+  Add({.tokens = 60, .deadline = kNow + absl::Seconds(2)});
+  Add({.tokens = 40, .deadline = kNow + absl::Seconds(1)});
+  EXPECT_THAT(Take({.max_batch_tokens = 100}), ElementsAre(2, 1));
 }
 
-TEST(BatchPolicyTest, OversizedTaskAtTheHeadRunsAlone) {
-  EXPECT_THAT(Decide({Tokens(1000), Tokens(1)}, {.max_batch_tokens = 100}), ElementsAre(kTake));
+TEST_F(BatchPolicyTest, TaskThatDoesNotFitIsPassedOver) {
+  Tasks({60, 50, 30, 20, 10});
+  EXPECT_THAT(Take({.max_batch_tokens = 100}), ElementsAre(0, 2, 4));
+  EXPECT_THAT(Take({.max_batch_tokens = 100}), ElementsAre(1, 3));
 }
 
-TEST(BatchPolicyTest, OversizedTaskWaitsUntilItIsTheOldest) {
-  EXPECT_THAT(Decide({Tokens(1), Tokens(1000), Tokens(2)}, {.max_batch_tokens = 100}),
-              ElementsAre(kTake, kKeep, kTake));
+TEST_F(BatchPolicyTest, OversizedTaskAtTheHeadRunsAlone) {
+  Tasks({1000, 1});
+  EXPECT_THAT(Take({.max_batch_tokens = 100}), ElementsAre(0));
 }
 
-TEST(BatchPolicyTest, ExpiredTaskIsDroppedBeforeBatchFills) {
-  EXPECT_THAT(Decide({Expired(60), Tokens(60), Expired(60), Tokens(40)}, {.max_batch_tokens = 100}),
-              ElementsAre(kDropExpired, kTake, kDropExpired, kTake));
+TEST_F(BatchPolicyTest, OversizedTaskWaitsUntilItIsTheFirst) {
+  Tasks({1, 1000, 2});
+  EXPECT_THAT(Take({.max_batch_tokens = 100}), ElementsAre(0, 2));
 }
 
-TEST(BatchPolicyTest, DeadlineLaterThanNowIsNotExpired) {
-  EXPECT_THAT(Decide({{.tokens = 1, .deadline = kNow + absl::Nanoseconds(1)}}, {}),
-              ElementsAre(kTake));
+TEST_F(BatchPolicyTest, DeadTasksAreDroppedBeforeTheBatchFills) {
+  AddExpired(60);
+  AddCancelled(100);
+  Tasks({60});
+  AddExpired(60);
+  Tasks({40});
+  EXPECT_THAT(Take({.max_batch_tokens = 100}), ElementsAre(2, 4));
+  EXPECT_THAT(Numbers(departures_.expired), ElementsAre(0, 3));
+  EXPECT_THAT(Numbers(departures_.cancelled), ElementsAre(1));
 }
 
-TEST(BatchPolicyTest, CancelledTaskIsDroppedBeforeBatchFills) {
-  EXPECT_THAT(Decide({Cancelled(100), Tokens(100)}, {.max_batch_tokens = 100}),
-              ElementsAre(kDropCancelled, kTake));
+TEST_F(BatchPolicyTest, DeadlineLaterThanNowIsNotExpired) {
+  Add({.deadline = kNow + absl::Nanoseconds(1)});
+  EXPECT_THAT(Take(), ElementsAre(0));
 }
 
-TEST(BatchPolicyTest, NothingIsTakenWhenAllAreDead) {
-  EXPECT_THAT(Decide({Expired(1), Cancelled(1)}, {}), ElementsAre(kDropExpired, kDropCancelled));
+TEST_F(BatchPolicyTest, NothingIsTakenWhenAllAreDead) {
+  AddExpired(1);
+  AddCancelled(1);
+  EXPECT_THAT(Take(), IsEmpty());
+  EXPECT_EQ(departures_.size(), 2u);
 }
 
-TEST(BatchPolicyTest, LooksNoFurtherThanTheTasksItMayPassOver) {
-  std::vector<PendingTask> tasks(10, Tokens(60));
-  tasks.push_back(Tokens(40));
-  EXPECT_THAT(Decide(tasks, {.max_batch_tokens = 100, .max_passed_over = 8}), SizeIs(9));
-  EXPECT_EQ(Decide(tasks, {.max_batch_tokens = 100, .max_passed_over = 9}).back(), kTake);
+TEST_F(BatchPolicyTest, LooksNoFurtherThanTheTasksItMayPassOver) {
+  Tasks({60, 60, 60, 60, 60, 60, 60, 60, 60, 60, 40});
+  EXPECT_THAT(Take({.max_batch_tokens = 100, .max_passed_over = 8}), ElementsAre(0));
+  EXPECT_THAT(Take({.max_batch_tokens = 100, .max_passed_over = 8}), ElementsAre(1, 10));
 }
 
-TEST(BatchPolicyTest, DropsABoundedNumberAtOnce) {
-  const std::vector<PendingTask> tasks(10, Expired(1));
-  EXPECT_THAT(Decide(tasks, {.max_dropped = 4}),
-              ElementsAre(kDropExpired, kDropExpired, kDropExpired, kDropExpired));
+TEST_F(BatchPolicyTest, DropsABoundedNumberAtOnce) {
+  for (int i = 0; i < 10; ++i) AddExpired(1);
+  EXPECT_THAT(Take({.max_dropped = 4}), IsEmpty());
+  EXPECT_THAT(departures_.expired, SizeIs(4));
 }
 
-TEST(BatchPolicyTest, IdleWorkersShareWhatWaits) {
-  const std::vector<PendingTask> tasks(4, Tokens(50));
+TEST_F(BatchPolicyTest, IdleWorkersShareWhatWaits) {
   const BatchPolicyOptions options = {.max_batch_tokens = 512, .min_share_tokens = 32};
-  EXPECT_THAT(Decide(tasks, options, 4), ElementsAre(kTake));
-  EXPECT_THAT(Decide(tasks, options, 2), ElementsAre(kTake, kTake));
-  EXPECT_THAT(Decide(tasks, options, 1), ElementsAre(kTake, kTake, kTake, kTake));
+  Tasks({50, 50, 50, 50});
+  EXPECT_THAT(Take(options, 4), ElementsAre(0));
+  Tasks({50});
+  EXPECT_THAT(Take(options, 2), ElementsAre(1, 2));
+  EXPECT_THAT(Take(options, 1), ElementsAre(3, 4));
 }
 
-TEST(BatchPolicyTest, ShareIsNotTooSmallToPay) {
-  const std::vector<PendingTask> tasks(4, Tokens(8));
-  EXPECT_THAT(Decide(tasks, {.min_share_tokens = 32}, 4), SizeIs(4));
-  EXPECT_THAT(Decide(tasks, {.min_share_tokens = 32}, 4), Each(kTake));
+TEST_F(BatchPolicyTest, ShareIsNotTooSmallToPay) {
+  Tasks({8, 8, 8, 8});
+  EXPECT_THAT(Take({.min_share_tokens = 32}, 4), SizeIs(4));
 }
 
-TEST(BatchPolicyTest, ShareIsNeverMoreThanABatch) {
-  const std::vector<PendingTask> tasks(100, Tokens(50));
-  EXPECT_THAT(Decide(tasks, {.max_batch_tokens = 100}, 2), ElementsAre(kTake, kTake));
+TEST_F(BatchPolicyTest, ShareIsNeverMoreThanABatch) {
+  Tasks(std::vector<int>(100, 50));
+  EXPECT_THAT(Take({.max_batch_tokens = 100}, 2), SizeIs(2));
+}
+
+TEST_F(BatchPolicyTest, SmallInteractiveBatchIsNotFilledUpWithBulkWork) {
+  for (int i = 0; i < 4; ++i) Add({.tokens = 100, .traffic_class = kBulk});
+  Add({.tokens = 16});
+  EXPECT_THAT(Take({.max_batch_tokens = 200}), ElementsAre(4));
+  EXPECT_THAT(Take({.max_batch_tokens = 200}), ElementsAre(0, 1));
+}
+
+TEST_F(BatchPolicyTest, BatchTooSmallToPayIsToppedUpFromTheOtherClass) {
+  for (int i = 0; i < 4; ++i) Add({.tokens = 10, .traffic_class = kBulk});
+  Add({.tokens = 12});
+  EXPECT_THAT(Take({.min_share_tokens = 32}), ElementsAre(4, 0, 1));
+}
+
+TEST_F(BatchPolicyTest, OtherClassIsServedWhenTheFirstIsDead) {
+  AddExpired(5);
+  Add({.tokens = 100, .traffic_class = kBulk});
+  EXPECT_THAT(Take(), ElementsAre(1));
+  EXPECT_THAT(Numbers(departures_.expired), ElementsAre(0));
+}
+
+TEST_F(BatchPolicyTest, BulkWorkGetsItsShareBesideSaturatingInteractiveWork) {
+  int64_t tokens[2] = {};
+  for (int round = 0; round < 2000; ++round) {
+    while (queue_.tokens(kInteractive) < 4000) Add({.tokens = 20});
+    while (queue_.tokens(kBulk) < 4000) Add({.tokens = 110, .traffic_class = kBulk});
+    Take();
+    for (const QueuedTask& queued : departures_.taken) {
+      tokens[static_cast<size_t>(queued.task.traffic_class)] += queued.task.tokens();
+    }
+  }
+  EXPECT_NEAR(static_cast<double>(tokens[1]) / static_cast<double>(tokens[0] + tokens[1]), 0.2,
+              0.01);
 }
 
 // The batch in which each task runs, when the queue is worked off batch by batch.
-std::map<int, int> RunToTheEnd(const std::vector<PendingTask>& tasks,
+std::map<int, int> RunToTheEnd(const std::vector<TaskSpec>& tasks,
                                const BatchPolicyOptions& options) {
+  TaskQueue queue({});
+  EXPECT_THAT(Push(queue, tasks), test_support::IsOk());
   std::map<int, int> batch_of_task;
-  std::vector<int> waiting(tasks.size());
-  for (size_t i = 0; i < tasks.size(); ++i) waiting[i] = static_cast<int>(i);
-  for (int batch = 0; !waiting.empty(); ++batch) {
-    std::vector<PendingTask> view;
-    for (int task : waiting) view.push_back(tasks[task]);
-    const std::vector<Verdict> verdicts = Decide(view, options);
-    std::vector<int> left;
-    for (size_t i = 0; i < waiting.size(); ++i) {
-      const bool taken = i < verdicts.size() && verdicts[i] == kTake;
-      if (taken) batch_of_task[waiting[i]] = batch;
-      if (!taken) left.push_back(waiting[i]);
+  for (int batch = 0; queue.size() > 0; ++batch) {
+    Departures departures;
+    TakeBatch(queue, {}, options, departures);
+    EXPECT_FALSE(departures.taken.empty()) << "a batch took nothing";
+    if (departures.taken.empty()) break;
+    for (uint32_t number : Numbers(departures.taken)) {
+      batch_of_task[static_cast<int>(number)] = batch;
     }
-    EXPECT_LT(left.size(), waiting.size()) << "a batch took nothing";
-    if (left.size() == waiting.size()) break;
-    waiting = left;
   }
   return batch_of_task;
 }
 
-TEST(BatchPolicyTest, NoTaskStartsLaterThanInStrictOrderOfArrival) {
+TEST_F(BatchPolicyTest, NoTaskOfATenantStartsLaterThanInStrictOrder) {
   std::mt19937 random(11);
   for (int round = 0; round < 300; ++round) {
-    std::vector<PendingTask> tasks(1 + random() % 80);
-    for (PendingTask& task : tasks) task.tokens = 1 + random() % (random() % 4 == 0 ? 120 : 30);
+    std::vector<TaskSpec> tasks(1 + random() % 80);
+    for (uint32_t i = 0; i < tasks.size(); ++i) {
+      tasks[i] = {.number = i,
+                  .tokens = static_cast<int>(1 + random() % (random() % 4 == 0 ? 120 : 30)),
+                  .deadline = absl::Seconds(1 + random() % 20)};
+    }
     const BatchPolicyOptions strict = {.max_batch_tokens = 100, .max_passed_over = 0};
     const BatchPolicyOptions first_fit = {.max_batch_tokens = 100,
                                           .max_passed_over = static_cast<int>(random() % 12)};

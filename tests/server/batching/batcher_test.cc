@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "absl/synchronization/notification.h"
+#include "server/batching/refusal.h"
 #include "tests/server/batching/batching_fakes.h"
 #include "tests/support/status_matchers.h"
 
@@ -74,17 +75,17 @@ TEST_F(BatcherTest, BatchFormsAcrossRequestsWhileTheWorkerIsBusy) {
   Start();
   KeepWorkersBusy();
   for (int length : {2, 3, 4}) ASSERT_THAT(Schedule(NewProbe().MakeTaskOfLength(length)), IsOk());
-  EXPECT_EQ(batcher_->queued_tasks(), 3);
-  EXPECT_EQ(batcher_->queued_tokens(), 9);
-  EXPECT_EQ(metrics_.totals().queue_tasks, 3);
-  EXPECT_EQ(metrics_.totals().queue_tokens, 9);
+  EXPECT_EQ(batcher_->waiting().tasks, 3);
+  EXPECT_EQ(batcher_->waiting().tokens, 9);
+  EXPECT_EQ(metrics_.totals().queue.tasks, 3);
+  EXPECT_EQ(metrics_.totals().queue.tokens, 9);
   engine_.Resume();
   for (const TaskProbe& probe : probes_) EXPECT_THAT(probe.Await().status, IsOk());
   ASSERT_THAT(engine_.batches(), SizeIs(2));
   EXPECT_THAT(LengthsOfBatch(1), ElementsAre(2, 3, 4));
   EXPECT_EQ(probes_.back().Await().report.queue_time, absl::Seconds(1));
-  EXPECT_EQ(metrics_.totals().queue_tasks, 0);
-  EXPECT_EQ(metrics_.totals().queue_tokens, 0);
+  EXPECT_EQ(metrics_.totals().queue.tasks, 0);
+  EXPECT_EQ(metrics_.totals().queue.tokens, 0);
 }
 
 TEST_F(BatcherTest, BatchesAreBoundedInTokens) {
@@ -148,6 +149,108 @@ TEST_F(BatcherTest, CancelledTaskIsAnsweredWithoutComputation) {
   EXPECT_EQ(metrics_.totals().cancelled, 1);
 }
 
+TEST_F(BatcherTest, ForgottenCallerIsAnsweredAtOnceAndHisPlaceIsFree) {
+  Start({.queue = {.max_tokens = 10}});
+  KeepWorkersBusy();
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  TaskProbe &leaving = NewProbe(), &next = NewProbe();
+  Task task = leaving.MakeTaskOfLength(10);
+  task.cancelled = cancelled;
+  ASSERT_THAT(Schedule(std::move(task)), IsOk());
+  EXPECT_THAT(Schedule(next.MakeTaskOfLength(1)),
+              StatusIs(absl::StatusCode::kResourceExhausted, _));
+  *cancelled = true;
+  batcher_->Forget(cancelled.get());
+  EXPECT_EQ(leaving.answers(), 1) << "while the worker is still busy";
+  EXPECT_THAT(leaving.Await().status, StatusIs(absl::StatusCode::kCancelled, _));
+  EXPECT_EQ(batcher_->waiting().tasks, 0);
+  EXPECT_EQ(metrics_.totals().cancelled, 1);
+  EXPECT_THAT(Schedule(next.MakeTaskOfLength(10)), IsOk());
+  engine_.Resume();
+  EXPECT_THAT(next.Await().status, IsOk());
+  batcher_->Drain();
+  EXPECT_THAT(engine_.batches(), SizeIs(2));
+}
+
+TEST_F(BatcherTest, CallerWhoLeftBeforeIsNotTaken) {
+  Start();
+  Task task = NewProbe().MakeTask({1});
+  task.cancelled = std::make_shared<std::atomic<bool>>(true);
+  EXPECT_THAT(Schedule(std::move(task)), StatusIs(absl::StatusCode::kCancelled, _));
+  Task late = NewProbe().MakeTask({1});
+  late.deadline = clock_.Now();
+  EXPECT_THAT(Schedule(std::move(late)), StatusIs(absl::StatusCode::kDeadlineExceeded, _));
+}
+
+TEST_F(BatcherTest, WorkForACallerWhoLeftMeanwhileIsCountedAsAbandoned) {
+  Start();
+  engine_.Pause();
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  Task task = NewProbe().MakeTaskOfLength(9);
+  task.cancelled = cancelled;
+  ASSERT_THAT(Schedule(std::move(task)), IsOk());
+  engine_.AwaitPausedRuns(1);
+  *cancelled = true;
+  engine_.Resume();
+  probes_.back().Await();
+  EXPECT_EQ(metrics_.totals().abandoned_tokens, 9);
+}
+
+// Each run of the engine takes a second, which the samples say too.
+constexpr CostSample kOneSecond = {.size = {.tokens = 10, .squares = 100},
+                                   .time = absl::Seconds(1)};
+
+TEST_F(BatcherTest, RequestThatWouldBeLateIsRefusedAtOnce) {
+  Start({.max_batch_tokens = 10, .samples = {kOneSecond}});
+  KeepWorkersBusy();
+  for (int i = 0; i < 4; ++i) ASSERT_THAT(Schedule(NewProbe().MakeTaskOfLength(10)), IsOk());
+  const auto schedule_within = [this](absl::Duration time) {
+    Task task = NewProbe().MakeTaskOfLength(10);
+    task.deadline = clock_.Now() + time;
+    return Schedule(std::move(task));
+  };
+  const absl::Status refused = schedule_within(absl::Milliseconds(900));
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("predicted wait")));
+  ASSERT_TRUE(RefusalOf(refused).has_value());
+  EXPECT_EQ(RefusalOf(refused)->reason, Refusal::Reason::kTooLate);
+  EXPECT_GT(RefusalOf(refused)->retry_after, absl::Milliseconds(100));
+  EXPECT_THAT(schedule_within(absl::Seconds(9)), IsOk());
+  engine_.Resume();
+  batcher_->Drain();
+}
+
+TEST_F(BatcherTest, FullQueueTellsWhenHalfOfItIsDone) {
+  Start({.max_batch_tokens = 10, .queue = {.max_tokens = 40}, .samples = {kOneSecond}});
+  KeepWorkersBusy();
+  for (int i = 0; i < 4; ++i) ASSERT_THAT(Schedule(NewProbe().MakeTaskOfLength(10)), IsOk());
+  const absl::Status refused = Schedule(NewProbe().MakeTaskOfLength(10));
+  ASSERT_TRUE(RefusalOf(refused).has_value());
+  EXPECT_EQ(RefusalOf(refused)->reason, Refusal::Reason::kQueueFull);
+  EXPECT_GT(RefusalOf(refused)->retry_after, absl::Milliseconds(1500));
+  EXPECT_LT(RefusalOf(refused)->retry_after, absl::Milliseconds(3000));
+  engine_.Resume();
+}
+
+TEST_F(BatcherTest, PredictedWaitGrowsWithTheQueueAndFallsToNothing) {
+  Start({.num_workers = 2, .max_batch_tokens = 10});
+  EXPECT_EQ(batcher_->waiting().predicted_wait, absl::ZeroDuration());
+  // Learns from what it computes.
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_THAT(Schedule(NewProbe().MakeTaskOfLength(10)), IsOk());
+    probes_.back().Await();
+  }
+  KeepWorkersBusy(2);
+  const double busy = absl::ToDoubleSeconds(batcher_->waiting().predicted_wait);
+  for (int i = 0; i < 10; ++i) ASSERT_THAT(Schedule(NewProbe().MakeTaskOfLength(10)), IsOk());
+  const double queued = absl::ToDoubleSeconds(batcher_->waiting().predicted_wait);
+  EXPECT_NEAR(queued - busy, 5.0, 1.0) << "ten batches of a second on two workers";
+  EXPECT_EQ(metrics_.totals().queue.predicted_wait, batcher_->waiting().predicted_wait);
+  engine_.Resume();
+  batcher_->Drain();
+  clock_.Advance(absl::Seconds(60));
+  EXPECT_LE(batcher_->waiting().predicted_wait, absl::Milliseconds(1));
+}
+
 TEST_F(BatcherTest, MoreDeadTasksThanLeaveAtOnceAreAllAnswered) {
   Start();
   KeepWorkersBusy();
@@ -155,9 +258,10 @@ TEST_F(BatcherTest, MoreDeadTasksThanLeaveAtOnceAreAllAnswered) {
   std::vector<Task> tasks;
   for (int i = 0; i < kDead; ++i) {
     tasks.push_back(NewProbe().MakeTask({1}));
-    tasks.back().deadline = clock_.Now();
+    tasks.back().deadline = clock_.Now() + absl::Milliseconds(1);
   }
   ASSERT_THAT(Schedule(std::move(tasks)), IsOk());
+  clock_.Advance(absl::Milliseconds(1));
   engine_.Resume();
   batcher_->Drain();
   EXPECT_EQ(metrics_.totals().expired, kDead);
@@ -165,7 +269,7 @@ TEST_F(BatcherTest, MoreDeadTasksThanLeaveAtOnceAreAllAnswered) {
 }
 
 TEST_F(BatcherTest, FullQueueRefusesAndLeavesTheTasksToTheCaller) {
-  Start({.max_queue_tokens = 10});
+  Start({.queue = {.max_tokens = 10}});
   KeepWorkersBusy();
   ASSERT_THAT(Schedule(NewProbe().MakeTaskOfLength(8)), IsOk());
   std::vector<Task> tasks = Alone(NewProbe().MakeTaskOfLength(3));
@@ -181,7 +285,7 @@ TEST_F(BatcherTest, FullQueueRefusesAndLeavesTheTasksToTheCaller) {
 }
 
 TEST_F(BatcherTest, RequestThatMeetsAnEmptyQueueIsTakenWhateverItsSize) {
-  Start({.max_queue_tokens = 10});
+  Start({.queue = {.max_tokens = 10}});
   KeepWorkersBusy();
   EXPECT_THAT(Schedule(NewProbe().MakeTaskOfLength(500)), IsOk());
   EXPECT_THAT(Schedule(NewProbe().MakeTaskOfLength(1)),
@@ -255,7 +359,7 @@ TEST_F(BatcherTest, DrainAnswersEverythingAndRefusesNewTasks) {
     EXPECT_EQ(probe.answers(), 1);
     EXPECT_THAT(probe.Await().status, IsOk());
   }
-  EXPECT_EQ(batcher_->queued_tasks(), 0);
+  EXPECT_EQ(batcher_->waiting().tasks, 0);
 }
 
 TEST_F(BatcherTest, DestructorAnswersTheRestWithUnavailable) {
@@ -274,7 +378,7 @@ TEST_F(BatcherTest, DestructorAnswersTheRestWithUnavailable) {
     EXPECT_THAT(probes_[i].Await().status, StatusIs(absl::StatusCode::kUnavailable, _));
   }
   EXPECT_THAT(engine_.batches(), SizeIs(1));
-  EXPECT_EQ(metrics_.totals().queue_tasks, 0);
+  EXPECT_EQ(metrics_.totals().queue.tasks, 0);
 }
 
 TEST_F(BatcherTest, TaskMayScheduleTheNextOneWhenItIsDone) {
@@ -315,7 +419,7 @@ void ScheduleMany(Batcher& batcher, const Clock& clock, int seed, Tally& tally) 
 }
 
 TEST_F(BatcherTest, EveryTaskOfManyThreadsIsAnsweredOnce) {
-  Start({.num_workers = 3, .max_batch_tokens = 64, .max_queue_tokens = 400});
+  Start({.num_workers = 3, .max_batch_tokens = 64, .queue = {.max_tokens = 400}});
   constexpr int kThreads = 8;
   std::vector<Tally> tallies(kThreads);
   std::vector<std::thread> threads;
@@ -338,7 +442,7 @@ TEST_F(BatcherTest, EveryTaskOfManyThreadsIsAnsweredOnce) {
   EXPECT_EQ(static_cast<size_t>(totals.expired), expired);
   EXPECT_EQ(static_cast<size_t>(totals.cancelled), cancelled);
   EXPECT_EQ(totals.queue_times.size() + expired + cancelled, answered);
-  EXPECT_EQ(totals.queue_tasks, 0);
+  EXPECT_EQ(totals.queue.tasks, 0);
 }
 
 }  // namespace

@@ -11,10 +11,9 @@
 
 namespace contexture::test_support {
 
-void RecordingMetrics::SetQueue(int64_t tasks, int64_t tokens) {
+void RecordingMetrics::SetQueue(const QueueRecord& queue) {
   absl::MutexLock lock(&mutex_);
-  totals_.queue_tasks = tasks;
-  totals_.queue_tokens = tokens;
+  totals_.queue = queue;
 }
 
 void RecordingMetrics::RecordBatch(const BatchRecord& batch) {
@@ -35,6 +34,16 @@ void RecordingMetrics::RecordExpired(int64_t tasks) {
 void RecordingMetrics::RecordCancelled(int64_t tasks) {
   absl::MutexLock lock(&mutex_);
   totals_.cancelled += tasks;
+}
+
+void RecordingMetrics::RecordAbandoned(int64_t tokens) {
+  absl::MutexLock lock(&mutex_);
+  totals_.abandoned_tokens += tokens;
+}
+
+void RecordingMetrics::RecordComputed(TrafficClass traffic_class, int64_t tokens) {
+  absl::MutexLock lock(&mutex_);
+  totals_.computed_tokens[static_cast<size_t>(traffic_class)] += tokens;
 }
 
 RecordingMetrics::Totals RecordingMetrics::totals() const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -35,17 +36,20 @@ class ManualClock final : public Clock {
 class RecordingMetrics final : public BatcherMetrics {
  public:
   struct Totals {
-    int64_t queue_tasks = 0, queue_tokens = 0;  // the last ones
+    QueueRecord queue;  // the last one
     std::vector<BatchRecord> batches;
     std::vector<absl::Duration> queue_times;
-    int64_t expired = 0, cancelled = 0;
+    int64_t expired = 0, cancelled = 0, abandoned_tokens = 0;
+    std::array<int64_t, kNumTrafficClasses> computed_tokens = {};
   };
 
-  void SetQueue(int64_t tasks, int64_t tokens) override;
+  void SetQueue(const QueueRecord& queue) override;
   void RecordBatch(const BatchRecord& batch) override;
   void RecordQueueTime(absl::Duration queue_time) override;
   void RecordExpired(int64_t tasks) override;
   void RecordCancelled(int64_t tasks) override;
+  void RecordAbandoned(int64_t tokens) override;
+  void RecordComputed(TrafficClass traffic_class, int64_t tokens) override;
   Totals totals() const;
 
  private:

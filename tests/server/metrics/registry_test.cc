@@ -82,8 +82,10 @@ TEST(ServerMetricsTest, FamiliesAreThese) {
           "contexture_requests_total counter", "contexture_items_total counter",
           "contexture_request_duration_seconds histogram", "contexture_tokens_total counter",
           "contexture_truncated_items_total counter", "contexture_queue_items gauge",
-          "contexture_queue_tokens gauge", "contexture_batch_items histogram",
-          "contexture_batch_tokens histogram", "contexture_queue_duration_seconds histogram",
+          "contexture_predicted_wait_seconds gauge", "contexture_class_tokens_total counter",
+          "contexture_abandoned_tokens_total counter", "contexture_queue_tokens gauge",
+          "contexture_batch_items histogram", "contexture_batch_tokens histogram",
+          "contexture_queue_duration_seconds histogram",
           "contexture_compute_duration_seconds histogram",
           "contexture_tokenize_duration_seconds histogram",
           "contexture_batch_padding_tokens_total counter", "contexture_refused_items_total counter",
@@ -120,15 +122,19 @@ TEST(ServerMetricsTest, ItemsAreCounted) {
   metrics.RecordItems(StatusCode::kOk, 5);
   metrics.RecordItems(StatusCode::kInternal, 1);
   metrics.RecordTruncatedItems(2);
-  metrics.RecordRefused(StatusCode::kResourceExhausted, 3);
-  metrics.RecordRefused(StatusCode::kUnavailable, 4);
-  metrics.RecordRefused(StatusCode::kInternal, 6);
+  metrics.RecordRefused(RefusalReason::kQueueFull, 3);
+  metrics.RecordRefused(RefusalReason::kTooLate, 7);
+  metrics.RecordRefused(RefusalReason::kMemory, 8);
+  metrics.RecordRefused(RefusalReason::kDraining, 4);
+  metrics.RecordRefused(RefusalReason::kOther, 6);
   metrics.RecordTokenize(absl::Milliseconds(500));
   EXPECT_THAT(NonZeroSamples(metrics),
               UnorderedElementsAre(Pair("contexture_items_total{code=OK}", 5),
                                    Pair("contexture_items_total{code=INTERNAL}", 1),
                                    Pair("contexture_truncated_items_total", 2),
                                    Pair("contexture_refused_items_total{reason=queue_full}", 3),
+                                   Pair("contexture_refused_items_total{reason=too_late}", 7),
+                                   Pair("contexture_refused_items_total{reason=memory}", 8),
                                    Pair("contexture_refused_items_total{reason=draining}", 4),
                                    Pair("contexture_refused_items_total{reason=other}", 6),
                                    Pair("contexture_tokenize_duration_seconds_count", 1),
@@ -138,15 +144,22 @@ TEST(ServerMetricsTest, ItemsAreCounted) {
 TEST(ServerMetricsTest, BatcherRecordsIntoIt) {
   ServerMetrics metrics;
   BatcherMetrics& batcher = metrics.batcher();
-  batcher.SetQueue(3, 70);
+  batcher.SetQueue({.tasks = 3, .tokens = 70, .predicted_wait = absl::Milliseconds(750)});
   batcher.RecordBatch({.sequences = 4, .tokens = 90, .compute_time = absl::Milliseconds(125)});
   batcher.RecordQueueTime(absl::Milliseconds(250));
   batcher.RecordExpired(2);
   batcher.RecordCancelled(7);
+  batcher.RecordAbandoned(11);
+  batcher.RecordComputed(TrafficClass::kInteractive, 12);
+  batcher.RecordComputed(TrafficClass::kBulk, 13);
   EXPECT_THAT(
       NonZeroSamples(metrics),
       UnorderedElementsAre(
           Pair("contexture_queue_items", 3), Pair("contexture_queue_tokens", 70),
+          Pair("contexture_predicted_wait_seconds", 0.75),
+          Pair("contexture_abandoned_tokens_total", 11),
+          Pair("contexture_class_tokens_total{class=interactive}", 12),
+          Pair("contexture_class_tokens_total{class=bulk}", 13),
           Pair("contexture_tokens_total", 90), Pair("contexture_batch_items_count", 1),
           Pair("contexture_batch_items_sum", 4), Pair("contexture_batch_tokens_count", 1),
           Pair("contexture_batch_tokens_sum", 90),
@@ -197,7 +210,6 @@ TEST(ServerMetricsTest, NothingThatIsRecordedAddsASeries) {
       metrics.RecordRequest(method, odd_code, absl::Seconds(-1));
     }
     metrics.RecordItems(odd_code, 1);
-    metrics.RecordRefused(odd_code, 1);
   }
   EXPECT_EQ(Samples(metrics).size(), at_start);
   // 41 codes less the 10 that have a name of their own.

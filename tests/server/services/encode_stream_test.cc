@@ -129,6 +129,36 @@ TEST_F(EncodeStreamTest, ReaderThatDoesNotReadIsNotReadEither) {
   EXPECT_EQ(answers, 200);
 }
 
+TEST(EncodeStreamLimitTest, StreamIsHeldBackInsteadOfRefusedWhenTheQueueFills) {
+  ServerOptions options = TestServer::DefaultOptions();
+  options.threads = 1;
+  options.queue.max_tokens = 40;
+  TestServer server(options);
+  auto stub = server.NewTcpStub();
+  grpc::ClientContext context;
+  auto stream = stub->EncodeStream(&context);
+  server.engine().Pause();
+  constexpr int kItems = 60;  // fewer than a stream may have in flight, more than the queue holds
+  for (int i = 0; i < kItems; ++i) {
+    v1::EncodeStreamRequest message;
+    message.set_id(std::to_string(i));
+    // Each its own: equal ones would be computed once.
+    *message.mutable_request() = IdsRequest({{1, static_cast<uint32_t>(i)}});
+    ASSERT_TRUE(stream->Write(message));
+  }
+  stream->WritesDone();
+  server.engine().AwaitPausedRun();
+  server.engine().Resume();
+  int answers = 0;
+  v1::EncodeStreamResponse response;
+  while (stream->Read(&response)) {
+    EXPECT_FALSE(response.has_status()) << response.status().message();
+    ++answers;
+  }
+  EXPECT_EQ(answers, kItems);
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
 TEST_F(EncodeStreamTest, CancelledStreamEndsWhileWorkIsUnderWay) {
   server_.engine().Pause();
   for (int i = 0; i < 10; ++i) Send(std::to_string(i), IdsRequest({{1}}));

@@ -268,7 +268,7 @@ TEST_F(EncoderServiceTest, GetModelTellsShapesAndLimits) {
 
 TEST(EncoderServiceLimitTest, FullQueueIsRefusedWithPushback) {
   ServerOptions options = TestServer::DefaultOptions();
-  options.max_queue_tokens = 4;
+  options.queue.max_tokens = 4;
   options.threads = 1;
   TestServer server(options);
   auto stub = server.NewStub();
@@ -299,6 +299,57 @@ TEST(EncoderServiceLimitTest, FullQueueIsRefusedWithPushback) {
   for (auto& call : calls) call.join();
   running.join();
   EXPECT_EQ(refused, 1);
+}
+
+TEST(EncoderServiceLimitTest, CallsThatFillTheMemoryAreRefusedAndGiveItBack) {
+  ServerOptions options = TestServer::DefaultOptions();
+  options.threads = 1;
+  options.max_call_memory = 1000;
+  TestServer server(options);
+  auto stub = server.NewStub();
+  const auto encode = [&](int length) {
+    grpc::ClientContext context;
+    v1::EncodeResponse response;
+    return stub->Encode(&context, IdsRequest({std::vector<uint32_t>(length, 1)}), &response);
+  };
+  server.engine().Pause();
+  std::thread large([&] {
+    grpc::ClientContext context;
+    v1::EncodeResponse response;
+    v1::EncodeRequest request = TextRequest({std::string(2000, 'a'), "b"});
+    EXPECT_TRUE(stub->Encode(&context, request, &response).ok()) << "alone it is let in";
+  });
+  server.engine().AwaitPausedRun();
+  const grpc::Status refused = encode(1);
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(refused.error_message(), HasSubstr("limit is 1000"));
+  google::rpc::Status details;
+  ASSERT_TRUE(details.ParseFromString(refused.error_details()));
+  google::rpc::ErrorInfo info;
+  ASSERT_TRUE(details.details(0).UnpackTo(&info) || details.details(1).UnpackTo(&info));
+  EXPECT_EQ(info.reason(), "MEMORY_FULL");
+  server.engine().Resume();
+  large.join();
+  // The server gives it back once gRPC is done with the call, which may be after its answer.
+  while (!encode(1).ok()) std::this_thread::yield();
+}
+
+TEST_F(EncoderServiceTest, UnknownClassIsRefusedAndKnownOnesAreServed) {
+  for (const char* traffic_class : {"interactive", "bulk"}) {
+    grpc::ClientContext context;
+    context.AddMetadata("contexture-class", traffic_class);
+    context.AddMetadata("contexture-tenant", "a tenant");
+    v1::EncodeResponse response;
+    EXPECT_TRUE(stub_->Encode(&context, IdsRequest({{1}}), &response).ok()) << traffic_class;
+  }
+  grpc::ClientContext context, of_stream;
+  context.AddMetadata("contexture-class", "urgent");
+  of_stream.AddMetadata("contexture-class", "urgent");
+  v1::EncodeResponse response;
+  EXPECT_EQ(stub_->Encode(&context, IdsRequest({{1}}), &response).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(stub_->EncodeStream(&of_stream)->Finish().error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
 }
 
 }  // namespace

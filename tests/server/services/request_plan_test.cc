@@ -371,9 +371,9 @@ TEST(AnswerSizeTest, AnswerOverTheMessageLimitIsRefusedWithBothSizes) {
   PlannedInput longest;
   longest.ids.resize(16);
   std::vector<absl::StatusOr<PlannedInput>> inputs(2, longest);
-  EXPECT_THAT(CheckAnswerSize(plan, inputs, model), IsOk());
+  EXPECT_THAT(AnswerBytes(plan, inputs, model), IsOk());
   inputs.resize(3, longest);
-  const absl::Status status = CheckAnswerSize(plan, inputs, model);
+  const absl::Status status = AnswerBytes(plan, inputs, model).status();
   EXPECT_THAT(status,
               StatusIs(kInvalid, AllOf(HasSubstr("1296 bytes"), HasSubstr("at most 1000"))));
   EXPECT_EQ(ReasonOf(status), "ANSWER_TOO_LARGE");

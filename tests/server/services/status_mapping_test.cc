@@ -6,6 +6,7 @@
 #include "gmock/gmock.h"
 #include "google/rpc/error_details.pb.h"
 #include "gtest/gtest.h"
+#include "server/batching/refusal.h"
 
 namespace contexture {
 namespace {
@@ -81,7 +82,7 @@ TEST(StatusMapping, StatusWithoutReasonGetsTheOneOfItsCode) {
   const struct {
     absl::Status status;
     const char* reason;
-  } rows[] = {{absl::ResourceExhaustedError("x"), "QUEUE_FULL"},
+  } rows[] = {{absl::ResourceExhaustedError("x"), "MEMORY_FULL"},
               {absl::UnavailableError("x"), "SERVER_DRAINING"},
               {absl::DeadlineExceededError("x"), "DEADLINE_EXCEEDED"},
               {absl::CancelledError("x"), "CANCELLED"},
@@ -110,6 +111,21 @@ TEST(StatusMapping, OkStaysOk) {
   EXPECT_TRUE(ToGrpcStatus(absl::OkStatus()).ok());
   EXPECT_EQ(CodeName(absl::StatusCode::kOk), "OK");
   EXPECT_EQ(CodeName(absl::StatusCode::kUnauthenticated), "UNAUTHENTICATED");
+}
+
+TEST(RefusalMappingTest, RefusalTellsWhenToTryAgain) {
+  const absl::Status late = WithDetails(MakeRefusal(
+      {.reason = Refusal::Reason::kTooLate, .retry_after = absl::Microseconds(1500)}, "late"));
+  EXPECT_EQ(RetryDelay(late), absl::Microseconds(1500));
+  EXPECT_EQ(PushbackMilliseconds(late), "2");
+  const google::rpc::Status proto = ToProtoStatus(late);
+  ASSERT_EQ(proto.details_size(), 2) << "and nothing of the inside";
+  EXPECT_EQ(FindDetail<google::rpc::ErrorInfo>(proto)->reason(), "TOO_LATE");
+}
+
+TEST(RefusalMappingTest, RefusalThatDoesNotKnowWhenHasTheTablesDelay) {
+  const absl::Status full = MakeRefusal({.reason = Refusal::Reason::kQueueFull}, "full");
+  EXPECT_EQ(RetryDelay(WithDetails(full)), RowOf(ErrorReason::kQueueFull).retry_delay);
 }
 
 }  // namespace

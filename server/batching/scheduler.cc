@@ -1,0 +1,101 @@
+#include "server/batching/scheduler.h"
+
+#include <algorithm>
+
+#include "core/base/status_macros.h"
+#include "server/batching/refusal.h"
+
+namespace contexture {
+namespace {
+
+BatchSize SizeOf(const Task& task) {
+  const int64_t tokens = task.tokens();
+  return {.tokens = tokens, .squares = task.work ? 0 : tokens * tokens};
+}
+
+}  // namespace
+
+Scheduler::Scheduler(const SchedulerOptions& options)
+    : policy_(options.policy),
+      queue_(options.queue),
+      costs_(options.samples),
+      workers_(options.num_workers) {}
+
+absl::Status Scheduler::Schedule(absl::Span<Task> tasks, absl::Duration now) {
+  CTX_RETURN_IF_ERROR(Admit(tasks, now));
+  queue_.Push(tasks, {.now = now, .cost = [this](const Task& task) { return CostOf(task); }});
+  return absl::OkStatus();
+}
+
+absl::Duration Scheduler::CostOf(const Task& task) const {
+  return costs_.PredictPart(SizeOf(task), policy_.max_batch_tokens) /
+         static_cast<int64_t>(workers_.size());
+}
+
+AdmissionSituation Scheduler::Situation(const BatchSize& last_batch, absl::Duration now) const {
+  AdmissionSituation situation{.workers = static_cast<int>(workers_.size())};
+  for (const Worker& worker : workers_) {
+    if (worker.idle) {
+      situation.running = absl::ZeroDuration();
+      break;
+    }
+    situation.running += std::max(absl::ZeroDuration(), worker.busy_until - now) /
+                         static_cast<int64_t>(workers_.size());
+  }
+  if (last_batch.tokens > 0) situation.last_batch = costs_.Predict(last_batch);
+  return situation;
+}
+
+absl::Status Scheduler::Admit(absl::Span<const Task> tasks, absl::Duration now) const {
+  const Task& first = tasks.front();
+  if (first.deadline <= now) {
+    return absl::DeadlineExceededError("the deadline passed before the request was scheduled");
+  }
+  TaskQueue::Arriving arriving{.traffic_class = first.traffic_class,
+                               .tenant = first.tenant,
+                               .now = now,
+                               .deadline = first.deadline};
+  int64_t tokens = 0, longest = 0;
+  for (const Task& task : tasks) {
+    arriving.cost += CostOf(task);
+    tokens += task.tokens();
+    longest = std::max(longest, task.tokens());
+  }
+  const int64_t full =
+      std::min<int64_t>(policy_.max_batch_tokens, tokens + queue_.tokens(first.traffic_class));
+  const int64_t last = std::max(longest, full);
+  const AdmissionSituation situation = Situation({.tokens = last, .squares = last * longest}, now);
+  const absl::Status room = queue_.CheckRoom(tasks);
+  if (room.ok()) return CheckDeadline(queue_, arriving, situation);
+  // Half of what waits now is gone by then.
+  const absl::Duration wait = Predict(queue_, arriving, situation).wait;
+  return MakeRefusal({.reason = Refusal::Reason::kQueueFull, .retry_after = wait / 2},
+                     room.message());
+}
+
+void Scheduler::Take(int worker, absl::Duration now, Departures& departures) {
+  const auto idle = std::count_if(workers_.begin(), workers_.end(),
+                                  [](const Worker& other) { return other.idle; });
+  const size_t before = departures.taken.size();
+  TakeBatch(queue_, {.now = now, .idle_workers = static_cast<int>(idle)}, policy_, departures);
+  BatchSize size;
+  for (size_t i = before; i < departures.taken.size(); ++i) {
+    const BatchSize part = SizeOf(departures.taken[i].task);
+    size.tokens += part.tokens;
+    size.squares += part.squares;
+  }
+  if (size.tokens > 0) workers_[worker] = {.idle = false, .busy_until = now + costs_.Predict(size)};
+}
+
+void Scheduler::Finish(int worker, const CostSample& sample) {
+  workers_[worker].idle = true;
+  costs_.Observe(sample);
+}
+
+QueueRecord Scheduler::Waiting(absl::Duration now) const {
+  return {.tasks = static_cast<int64_t>(queue_.size()),
+          .tokens = queue_.tokens(),
+          .predicted_wait = Predict(queue_, {.now = now}, Situation({}, now)).wait};
+}
+
+}  // namespace contexture

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "server/batching/admission.h"
+#include "server/batching/batch_policy.h"
+#include "server/batching/batcher_metrics.h"
+#include "server/batching/cost_model.h"
+#include "server/batching/task_queue.h"
+
+namespace contexture {
+
+struct SchedulerOptions {
+  int num_workers = 1;
+  BatchPolicyOptions policy;
+  QueueOptions queue;
+  absl::Span<const CostSample> samples;  // measured at start
+};
+
+// Every decision about what is computed when: admission, order, batches, and what is learnt from
+// them. Pure: time is given, and workers are numbers that ask and report. See docs/scheduling.md.
+// Not thread safe.
+class Scheduler {
+ public:
+  explicit Scheduler(const SchedulerOptions& options);
+
+  // See Batcher::Schedule, which knows besides of callers who left and of drains. When an exception
+  // is thrown, nothing was taken.
+  absl::Status Schedule(absl::Span<Task> tasks, absl::Duration now);
+  // WORKER, which is idle, takes what it shall compute now, and what shall be answered without.
+  void Take(int worker, absl::Duration now, Departures& departures);
+  // WORKER is idle again. SAMPLE may be empty.
+  void Finish(int worker, const CostSample& sample);
+  // See TaskQueue.
+  void RemoveOf(const void* caller, std::vector<QueuedTask>& destination) {
+    queue_.RemoveOf(caller, destination);
+  }
+  void RemoveAll(std::vector<QueuedTask>& destination) { queue_.RemoveAll(destination); }
+
+  QueueRecord Waiting(absl::Duration now) const;
+  const TaskQueue& queue() const { return queue_; }
+
+ private:
+  struct Worker {
+    bool idle = true;
+    absl::Duration busy_until = absl::ZeroDuration();  // as predicted; past: it is overdue
+  };
+
+  absl::Status Admit(absl::Span<const Task> tasks, absl::Duration now) const;
+  // What the task adds to the work of all workers together.
+  absl::Duration CostOf(const Task& task) const;
+  // LAST_BATCH: the size of the batch in which the last of some work would run.
+  AdmissionSituation Situation(const BatchSize& last_batch, absl::Duration now) const;
+
+  const BatchPolicyOptions policy_;
+  TaskQueue queue_;
+  CostModel costs_;
+  std::vector<Worker> workers_;
+};
+
+}  // namespace contexture

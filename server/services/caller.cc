@@ -1,0 +1,29 @@
+#include "server/services/caller.h"
+
+#include "server/services/status_mapping.h"
+
+namespace contexture {
+namespace {
+
+absl::string_view MetadataOf(const grpc::ServerContextBase& context, const char* key) {
+  const auto& metadata = context.client_metadata();
+  const auto place = metadata.find(key);
+  if (place == metadata.end()) return {};
+  return {place->second.data(), place->second.size()};
+}
+
+}  // namespace
+
+absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context) {
+  Caller caller{.tenant = TenantSlot(MetadataOf(context, kTenantMetadata))};
+  const absl::string_view traffic_class = MetadataOf(context, kClassMetadata);
+  if (traffic_class == "bulk") {
+    caller.traffic_class = TrafficClass::kBulk;
+  } else if (!traffic_class.empty() && traffic_class != "interactive") {
+    return MakeError(ErrorReason::kUnknownTrafficClass,
+                     "the metadata contexture-class must be 'interactive' or 'bulk'");
+  }
+  return caller;
+}
+
+}  // namespace contexture

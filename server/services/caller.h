@@ -1,0 +1,28 @@
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "grpcpp/server_context.h"
+#include "server/batching/task.h"
+
+namespace contexture {
+
+// What a call's metadata say about who asks and how urgent it is.
+struct Caller {
+  TrafficClass traffic_class = TrafficClass::kInteractive;
+  uint16_t tenant = 0;  // Task::tenant
+};
+
+// The metadata keys. The class is "interactive" or "bulk"; a tenant's name is any text.
+inline constexpr char kClassMetadata[] = "contexture-class";
+inline constexpr char kTenantMetadata[] = "contexture-tenant";
+
+// INVALID_ARGUMENT: an unknown class. Of a key that is given twice the first counts.
+absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context);
+
+// Puts CALLER into the task.
+inline void SetCaller(const Caller& caller, Task& task) {
+  task.traffic_class = caller.traffic_class;
+  task.tenant = caller.tenant;
+}
+
+}  // namespace contexture
