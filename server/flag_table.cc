@@ -149,6 +149,9 @@ std::vector<Flag> LimitFlags() {
           "Memory of the requests and answers of all calls; past it calls are refused",
           [](ServerOptions& o) -> int64_t& { return o.max_call_memory; }, int64_t{1} << 50),
       BytesFlag<int64_t>(
+          "cache-bytes", "Memory for the vectors of inputs that may come again; 0: off",
+          [](ServerOptions& o) -> int64_t& { return o.cache_bytes; }, int64_t{1} << 50),
+      BytesFlag<int64_t>(
           "max-text-bytes", "Size of one text",
           [](ServerOptions& o) -> int64_t& { return o.max_text_bytes; }, kMaxMessage),
       TimeFlag("default-deadline", "For calls that give no deadline; 0: they may wait for ever",

@@ -55,6 +55,9 @@ struct ServerOptions {
   int64_t max_message_bytes = int64_t{64} << 20;  // of requests and of answers
   // What the requests and answers of all calls may hold together: many times the largest of them.
   int64_t max_call_memory = int64_t{1} << 30;
+  // Memory for the results of earlier inputs, see NewSharingBatcher. 0: none are kept; whether
+  // repeated inputs are worth the memory is known to you alone.
+  int64_t cache_bytes = 0;
   int64_t max_text_bytes = int64_t{1} << 20;  // see ServedModel
   // For calls without deadline; zero: they may wait for ever.
   absl::Duration default_deadline = absl::Seconds(30);

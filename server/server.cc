@@ -9,8 +9,10 @@
 #include "core/base/status_macros.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/security/server_credentials.h"
+#include "server/batching/sharing_batcher.h"
 #include "server/flag_values.h"
 #include "server/grpc_setup.h"
+#include "server/parity.h"
 
 namespace contexture {
 namespace {
@@ -72,7 +74,9 @@ struct Server::Serving {
                                        ServerMetrics& metrics) {
     BatcherOptions batcher_options = MakeBatcherOptions(options, threads, model);
     batcher_options.on_room = [this] { gate.Notify(); };
-    return NewBatcher(*model.engine, batcher_options, Clock::Steady(), metrics.batcher());
+    return NewSharingBatcher(
+        NewBatcher(*model.engine, batcher_options, Clock::Steady(), metrics.batcher()),
+        options.cache_bytes, metrics.batcher());
   }
 
   const LoadedModel model;
@@ -153,6 +157,11 @@ absl::Status Server::Load(const ModelLoader& loader) {
                          .fingerprint = model.info.fingerprint});
   metrics_.SetAccuracy(model.info.accuracy.min_cosine, model.info.accuracy.max_difference);
   metrics_.SetWorkers(threads_.engine_workers);
+  if (absl::Status parity = CheckModelParity(); !parity.ok()) {
+    if (!absl::IsFailedPrecondition(parity)) return parity;  // a mistake in the file
+    logger_.Error("not_serving", {{"reason", std::string(parity.message())}});
+    return absl::OkStatus();
+  }
   encoder_.Serve(serving_->backend);
   SetServing(true);
   logger_.Info(absl::StrCat("serving on ", options_.listen),
@@ -160,6 +169,18 @@ absl::Status Server::Load(const ModelLoader& loader) {
                 {"load_time",
                  absl::FormatDuration(absl::Trunc(absl::Now() - start, absl::Milliseconds(1)))}});
   return absl::OkStatus();
+}
+
+absl::Status Server::CheckModelParity() {
+  CTX_ASSIGN_OR_RETURN(const absl::optional<ParityFile> file, ReadParityFile(options_.model));
+  if (!file) return absl::OkStatus();
+  CTX_ASSIGN_OR_RETURN(const Parity parity,
+                       MeasureParity(*serving_->model.engine, serving_->served, *file));
+  metrics_.SetParity(parity.min_cosine, parity.max_error);
+  logger_.Info("parity", {{"inputs", absl::StrCat(file->inputs.size())},
+                          {"min_cosine", absl::StrFormat("%.7f", parity.min_cosine)},
+                          {"max_error", absl::StrFormat("%.3g", parity.max_error)}});
+  return CheckParity(parity, *file);
 }
 
 void Server::LogPlan() const {

@@ -42,7 +42,8 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   // Loads the model and serves it. Blocks for seconds. LOADER's codes; FAILED_PRECONDITION: a stop
-  // was requested meanwhile.
+  // was requested meanwhile. A model that does not give the vectors of its contexture_parity.json
+  // is loaded but not served: health stays NOT_SERVING, and calls are answered with UNAVAILABLE.
   absl::Status Load(const ModelLoader& loader = LoadModel);
 
   // Ends well: health NOT_SERVING, the drain delay, no new work, everything admitted answered,
@@ -61,6 +62,8 @@ class Server {
   absl::Status ExposeMetrics();
   void SetServing(bool serving);
   void LogPlan() const;
+  // FAILED_PRECONDITION: the model does not give the vectors of its contexture_parity.json.
+  absl::Status CheckModelParity();
   void ShutDown(absl::Duration grace);
 
   const ServerOptions options_;

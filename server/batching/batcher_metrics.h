@@ -23,6 +23,11 @@ struct QueueRecord {
   absl::Duration predicted_wait = absl::ZeroDuration();
 };
 
+// How tasks got their results: by their own computation, by that of an equal one in flight, or from
+// the cache.
+enum class Sharing { kComputed, kJoined, kCached };
+inline constexpr int kNumSharings = 3;
+
 // What the batcher reports while it works. Implemented over Prometheus in server/metrics. All
 // functions are called from many threads at once and must not block; SetQueue is called under the
 // batcher's lock.
@@ -40,6 +45,9 @@ class BatcherMetrics {
   virtual void RecordCancelled(int64_t tasks) = 0;
   // Tokens were computed for callers who had left by then.
   virtual void RecordAbandoned(int64_t tokens) = 0;
+  virtual void RecordSharing(Sharing sharing, int64_t tasks) = 0;
+  // What the cache of results holds.
+  virtual void SetCacheBytes(int64_t bytes) = 0;
   // Tokens of a class were computed.
   virtual void RecordComputed(TrafficClass traffic_class, int64_t tokens) = 0;
 };

@@ -26,9 +26,9 @@ struct CostSample {
 // by least squares over the batches so far, each counting a hundredth less with every later one.
 // What the load does not show, such as the cost of long sequences while all are short, is held to
 // the proportions of the batches measured at start (ridge regression: Hoerl, Kennard 1970).
-// Robust: a sample that is far off, such as a batch whose thread was descheduled, counts no more than
-// usual errors do, and a lasting change is followed within some tens of batches. Coefficients are
-// never negative. Pure; not thread safe.
+// Robust: a sample that is far off, such as a batch whose thread was descheduled, counts no more
+// than usual errors do, and a lasting change is followed within some tens of batches. Coefficients
+// are never negative. Pure; not thread safe.
 class CostModel {
  public:
   // SAMPLES are measured at start; may be empty.

@@ -24,6 +24,7 @@ struct TaskReport {
   absl::Duration compute_time = absl::ZeroDuration();  // of its whole batch
   int batch_sequences = 0;
   int batch_tokens = 0;
+  bool cached = false;  // not computed for this task: see NewSharingBatcher
 };
 
 // Tenants share a class of the queue by slots that their names are hashed to (stochastic fairness
@@ -44,6 +45,9 @@ struct Task {
   // tokens.
   absl::AnyInvocable<absl::Status(const Engine&, Workspace&) &&> work;
   int64_t work_tokens = 0;
+  // The results may be those of an equal task. What makes tasks equal is ResultKey
+  // (server/batching/result_cache.h), to which whoever adds a field that changes results adds it.
+  bool shareable = false;
   absl::Duration deadline = absl::InfiniteDuration();  // on Clock; past it the task is dropped
   TrafficClass traffic_class = TrafficClass::kInteractive;
   uint16_t tenant = 0;  // below kTenantSlots; see TenantSlot

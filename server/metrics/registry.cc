@@ -35,6 +35,17 @@ constexpr MetricName kPredictedWait = {
     "How long an interactive input would wait if it arrived now, by the server's own cost model."};
 constexpr MetricName kClassTokens = {"contexture_class_tokens_total",
                                      "Tokens computed, by the class of their request."};
+constexpr MetricName kSharing = {
+    "contexture_shared_items_total",
+    "Inputs of Encode by how they got their vectors: computed, joined to an equal input in flight, "
+    "or cached."};
+constexpr MetricName kCacheBytes = {"contexture_cache_bytes", "Memory of the cache of results."};
+constexpr MetricName kParityCosine = {
+    "contexture_parity_min_cosine",
+    "Least cosine of the model's vectors to those of its contexture_parity.json."};
+constexpr MetricName kParityError = {
+    "contexture_parity_max_error",
+    "Largest absolute difference of the model's vectors to those of its contexture_parity.json."};
 constexpr MetricName kAbandoned = {"contexture_abandoned_tokens_total",
                                    "Tokens computed for callers who had left meanwhile."};
 constexpr MetricName kBatchItems = {"contexture_batch_items", "Inputs computed together."};
@@ -82,7 +93,11 @@ class PrometheusBatcherMetrics final : public BatcherMetrics {
         cancelled_(AddCounter(registry, kCancelled)),
         abandoned_(AddCounter(registry, kAbandoned)),
         class_tokens_{&AddCounter(registry, kClassTokens, {{"class", "interactive"}}),
-                      &AddCounter(registry, kClassTokens, {{"class", "bulk"}})} {
+                      &AddCounter(registry, kClassTokens, {{"class", "bulk"}})},
+        sharings_{&AddCounter(registry, kSharing, {{"by", "computed"}}),
+                  &AddCounter(registry, kSharing, {{"by", "joined"}}),
+                  &AddCounter(registry, kSharing, {{"by", "cached"}})},
+        cache_bytes_(AddGauge(registry, kCacheBytes)) {
     AddCounter(registry, kPadding);
   }
 
@@ -105,6 +120,10 @@ class PrometheusBatcherMetrics final : public BatcherMetrics {
   void RecordAbandoned(int64_t tokens) override {
     abandoned_.Increment(static_cast<double>(tokens));
   }
+  void RecordSharing(Sharing sharing, int64_t tasks) override {
+    sharings_[static_cast<size_t>(sharing)]->Increment(static_cast<double>(tasks));
+  }
+  void SetCacheBytes(int64_t bytes) override { cache_bytes_.Set(static_cast<double>(bytes)); }
   void RecordComputed(TrafficClass traffic_class, int64_t tokens) override {
     class_tokens_[static_cast<size_t>(traffic_class)]->Increment(static_cast<double>(tokens));
   }
@@ -122,6 +141,8 @@ class PrometheusBatcherMetrics final : public BatcherMetrics {
   Counter& cancelled_;
   Counter& abandoned_;
   const std::array<Counter*, kNumTrafficClasses> class_tokens_;  // by TrafficClass
+  const std::array<Counter*, kNumSharings> sharings_;            // by Sharing
+  Gauge& cache_bytes_;
 };
 
 struct MethodInstruments {
@@ -210,6 +231,11 @@ void ServerMetrics::RecordTokenize(absl::Duration duration) {
 void ServerMetrics::SetAccuracy(double min_cosine, double max_difference) {
   AddGauge(*instruments_->registry, kModelMinCosine, {}).Set(min_cosine);
   AddGauge(*instruments_->registry, kModelMaxDifference, {}).Set(max_difference);
+}
+
+void ServerMetrics::SetParity(double min_cosine, double max_error) {
+  AddGauge(*instruments_->registry, kParityCosine, {}).Set(min_cosine);
+  AddGauge(*instruments_->registry, kParityError, {}).Set(max_error);
 }
 
 void ServerMetrics::SetModelInfo(const ModelLabels& labels) {

@@ -56,6 +56,8 @@ class ServerMetrics {
   void SetModelInfo(const ModelLabels& labels);
   // How far the model's precision is from f32 on the built-in probes.
   void SetAccuracy(double min_cosine, double max_difference);
+  // How far the model is from its contexture_parity.json; before it there are no such series.
+  void SetParity(double min_cosine, double max_error);
   void SetWorkers(int workers);
   void SetServing(bool serving);
 

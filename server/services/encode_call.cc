@@ -116,6 +116,7 @@ Task EncodeCall::BuildTask(PlannedInput input, v1::Result& result) {
   task.deadline = job_.deadline;
   task.cancelled = job_.cancelled;
   SetCaller(job_.caller, task);
+  task.shareable = !job_.request->bypass_cache();
   task.done = [call = shared_from_this(), &result](absl::Status status, const TaskReport& report) {
     call->OnTaskDone(std::move(status), report, result);
   };
@@ -125,9 +126,10 @@ Task EncodeCall::BuildTask(PlannedInput input, v1::Result& result) {
 void EncodeCall::OnTaskDone(absl::Status status, const TaskReport& report, v1::Result& result) {
   {
     absl::MutexLock lock(&mutex_);
-    RecordUsage(report, result.token_count());
+    RecordUsage(report, static_cast<int>(result.token_count()));
     if (IsRequestWide(status.code()) && request_status_.ok()) request_status_ = status;
   }
+  result.set_cached(report.cached);
   if (!status.ok()) {
     result.Clear();
     *result.mutable_status() = ToProtoStatus(status);
@@ -140,7 +142,8 @@ void EncodeCall::RecordUsage(const TaskReport& report, int tokens) {
     compute_share_ += report.compute_time * tokens / report.batch_tokens;
   }
   queue_time_ = std::max(queue_time_, report.queue_time);
-  if (batches_.insert(report.compute_time).second) compute_time_ += report.compute_time;
+  if (!report.cached && batches_.insert(report.compute_time).second)
+    compute_time_ += report.compute_time;
 }
 
 void EncodeCall::FinishTasks() {
@@ -153,9 +156,13 @@ void EncodeCall::FinishTasks() {
     usage.set_compute_seconds(absl::ToDoubleSeconds(compute_time_));
     usage.set_compute_share_seconds(absl::ToDoubleSeconds(compute_share_));
   }
-  uint64_t tokens = 0;
-  for (const v1::Result& result : job_.response->results()) tokens += result.token_count();
+  uint64_t tokens = 0, cached_tokens = 0;
+  for (const v1::Result& result : job_.response->results()) {
+    tokens += result.token_count();
+    if (result.cached()) cached_tokens += result.token_count();
+  }
   job_.response->mutable_usage()->set_token_count(tokens);
+  job_.response->mutable_usage()->set_cached_token_count(cached_tokens);
   job_.response->set_fingerprint(backend_.model.info.fingerprint);
   Complete(std::move(status));
 }

@@ -7,6 +7,7 @@
 #include "grpcpp/create_channel.h"
 #include "gtest/gtest.h"
 #include "tests/server/test_server.h"
+#include "tests/support/files.h"
 
 namespace contexture {
 namespace {
@@ -14,9 +15,12 @@ namespace {
 using grpc::health::v1::HealthCheckResponse;
 using test_support::FakePooled;
 using test_support::IdsRequest;
+using test_support::IsOk;
 using test_support::StatusIs;
+using test_support::TemporaryDirectory;
 using test_support::TestServer;
 using test_support::TextRequest;
+using test_support::WriteFile;
 using ::testing::HasSubstr;
 
 grpc::Status Encode(v1::EncoderService::Stub& stub, const v1::EncodeRequest& request,
@@ -53,6 +57,49 @@ TEST(ServerTest, ServesOverTcp) {
   v1::EncodeResponse response;
   ASSERT_TRUE(Encode(*stub, TextRequest({"a bb"}), response).ok());
   EXPECT_EQ(response.results(0).outputs(0).data(), FakePooled({1, 11, 12, 2}));
+}
+
+TEST(ServerTest, ModelThatFailsItsParityFileIsNotServed) {
+  const TemporaryDirectory directory;
+  const auto serve = [&](const std::string& vector) {
+    EXPECT_THAT(WriteFile(directory.File("contexture_parity.json"),
+                          R"({"inputs": [{"ids": [1], "vector": )" + vector + "}]}"),
+                IsOk());
+    ServerOptions options = TestServer::DefaultOptions();
+    options.model = directory.path();
+    options.model_name = "fake";
+    TestServer server(options);
+    v1::EncodeResponse response;
+    auto stub = server.NewStub();
+    const grpc::StatusCode code = Encode(*stub, IdsRequest({{1}}), response).error_code();
+    const int health = CheckHealth(*server.NewHealthStub());
+    EXPECT_EQ(health, code == grpc::StatusCode::OK ? HealthCheckResponse::SERVING
+                                                   : HealthCheckResponse::NOT_SERVING);
+    return code;
+  };
+  EXPECT_EQ(serve("[10, 11, 12, 13]"), grpc::StatusCode::OK);
+  EXPECT_EQ(serve("[10, -11, 12, 13]"), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST(ServerTest, EqualInputsAreAnsweredFromTheCacheUnlessBypassed) {
+  ServerOptions options = TestServer::DefaultOptions();
+  options.cache_bytes = 1 << 20;
+  TestServer server(options);
+  auto stub = server.NewStub();
+  v1::EncodeRequest request = IdsRequest({{1, 2}, {3}});
+  v1::EncodeResponse response;
+  ASSERT_TRUE(Encode(*stub, request, response).ok());
+  EXPECT_FALSE(response.results(0).cached());
+  ASSERT_TRUE(Encode(*stub, request, response).ok());
+  EXPECT_TRUE(response.results(0).cached());
+  EXPECT_EQ(response.results(1).outputs(0).data(), FakePooled({3}));
+  EXPECT_EQ(response.usage().token_count(), 3u);
+  EXPECT_EQ(response.usage().cached_token_count(), 3u);
+  EXPECT_EQ(response.usage().compute_seconds(), 0.0);
+  request.set_bypass_cache(true);
+  ASSERT_TRUE(Encode(*stub, request, response).ok());
+  EXPECT_FALSE(response.results(0).cached());
+  EXPECT_EQ(server.engine().sequences_run(), 4);
 }
 
 TEST(ServerTest, MessageOverTheLimitIsRefused) {

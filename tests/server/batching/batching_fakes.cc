@@ -46,6 +46,16 @@ void RecordingMetrics::RecordComputed(TrafficClass traffic_class, int64_t tokens
   totals_.computed_tokens[static_cast<size_t>(traffic_class)] += tokens;
 }
 
+void RecordingMetrics::RecordSharing(Sharing sharing, int64_t tasks) {
+  absl::MutexLock lock(&mutex_);
+  totals_.sharings[static_cast<size_t>(sharing)] += tasks;
+}
+
+void RecordingMetrics::SetCacheBytes(int64_t bytes) {
+  absl::MutexLock lock(&mutex_);
+  totals_.cache_bytes = bytes;
+}
+
 RecordingMetrics::Totals RecordingMetrics::totals() const {
   absl::MutexLock lock(&mutex_);
   return totals_;

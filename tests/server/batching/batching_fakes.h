@@ -41,6 +41,8 @@ class RecordingMetrics final : public BatcherMetrics {
     std::vector<absl::Duration> queue_times;
     int64_t expired = 0, cancelled = 0, abandoned_tokens = 0;
     std::array<int64_t, kNumTrafficClasses> computed_tokens = {};
+    std::array<int64_t, kNumSharings> sharings = {};
+    int64_t cache_bytes = 0;
   };
 
   void SetQueue(const QueueRecord& queue) override;
@@ -49,6 +51,8 @@ class RecordingMetrics final : public BatcherMetrics {
   void RecordExpired(int64_t tasks) override;
   void RecordCancelled(int64_t tasks) override;
   void RecordAbandoned(int64_t tokens) override;
+  void RecordSharing(Sharing sharing, int64_t tasks) override;
+  void SetCacheBytes(int64_t bytes) override;
   void RecordComputed(TrafficClass traffic_class, int64_t tokens) override;
   Totals totals() const;
 

@@ -82,7 +82,8 @@ TEST(ServerMetricsTest, FamiliesAreThese) {
           "contexture_requests_total counter", "contexture_items_total counter",
           "contexture_request_duration_seconds histogram", "contexture_tokens_total counter",
           "contexture_truncated_items_total counter", "contexture_queue_items gauge",
-          "contexture_predicted_wait_seconds gauge", "contexture_class_tokens_total counter",
+          "contexture_predicted_wait_seconds gauge", "contexture_shared_items_total counter",
+          "contexture_cache_bytes gauge", "contexture_class_tokens_total counter",
           "contexture_abandoned_tokens_total counter", "contexture_queue_tokens gauge",
           "contexture_batch_items histogram", "contexture_batch_tokens histogram",
           "contexture_queue_duration_seconds histogram",
@@ -150,6 +151,10 @@ TEST(ServerMetricsTest, BatcherRecordsIntoIt) {
   batcher.RecordExpired(2);
   batcher.RecordCancelled(7);
   batcher.RecordAbandoned(11);
+  batcher.RecordSharing(Sharing::kComputed, 14);
+  batcher.RecordSharing(Sharing::kJoined, 15);
+  batcher.RecordSharing(Sharing::kCached, 16);
+  batcher.SetCacheBytes(17);
   batcher.RecordComputed(TrafficClass::kInteractive, 12);
   batcher.RecordComputed(TrafficClass::kBulk, 13);
   EXPECT_THAT(
@@ -158,6 +163,9 @@ TEST(ServerMetricsTest, BatcherRecordsIntoIt) {
           Pair("contexture_queue_items", 3), Pair("contexture_queue_tokens", 70),
           Pair("contexture_predicted_wait_seconds", 0.75),
           Pair("contexture_abandoned_tokens_total", 11),
+          Pair("contexture_shared_items_total{by=computed}", 14),
+          Pair("contexture_shared_items_total{by=joined}", 15),
+          Pair("contexture_shared_items_total{by=cached}", 16), Pair("contexture_cache_bytes", 17),
           Pair("contexture_class_tokens_total{class=interactive}", 12),
           Pair("contexture_class_tokens_total{class=bulk}", 13),
           Pair("contexture_tokens_total", 90), Pair("contexture_batch_items_count", 1),

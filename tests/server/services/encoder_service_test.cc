@@ -285,10 +285,11 @@ TEST(EncoderServiceLimitTest, FullQueueIsRefusedWithPushback) {
   // One of the two waits in the queue, the other meets it full.
   std::atomic<int> refused{0};
   std::vector<std::thread> calls;
-  for (int i = 0; i < 2; ++i) {
-    calls.emplace_back([&] {
+  for (uint32_t i = 0; i < 2; ++i) {
+    calls.emplace_back([&, i] {
       grpc::ClientContext context;
-      const grpc::Status status = encode(context, IdsRequest({{1, 2, 3}}));
+      // Different ones: equal ones would be computed once.
+      const grpc::Status status = encode(context, IdsRequest({{i, 2, 3}}));
       if (status.ok()) return;
       EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
       EXPECT_EQ(context.GetServerTrailingMetadata().count("grpc-retry-pushback-ms"), 1u);

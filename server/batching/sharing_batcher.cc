@@ -1,0 +1,220 @@
+#include "server/batching/sharing_batcher.h"
+
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/cleanup/cleanup.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "server/batching/result_cache.h"
+
+namespace contexture {
+namespace {
+
+// A task that is computed and those that wait for its results.
+struct Flight {
+  std::string key;
+  absl::AnyInvocable<void(absl::Status, const TaskReport&) &&> done;  // of the task itself
+  std::vector<OutputSlot> outputs;
+  int length = 0;
+  absl::Duration deadline;
+  TrafficClass traffic_class;
+  std::vector<Task> joined;
+};
+
+// Whether a failure is the task's own affair, not one of what it computes.
+bool IsOfTheCaller(absl::StatusCode code) {
+  return code == absl::StatusCode::kCancelled || code == absl::StatusCode::kDeadlineExceeded;
+}
+
+bool HasLeft(const Task& task) { return task.cancelled != nullptr && *task.cancelled; }
+
+constexpr TaskReport kNotComputed = {.cached = true};
+
+class SharingBatcher final : public Batcher {
+ public:
+  SharingBatcher(std::unique_ptr<Batcher> batcher, int64_t cache_bytes, BatcherMetrics& metrics)
+      : metrics_(metrics), cache_(cache_bytes), batcher_(std::move(batcher)) {}
+
+  absl::Status Schedule(std::vector<Task>& tasks) override ABSL_LOCKS_EXCLUDED(mutex_);
+  // Tasks that joined another's computation hold no place in the queue; they are answered with it.
+  void Forget(const void* caller) override { batcher_->Forget(caller); }
+  void Drain() override { batcher_->Drain(); }
+  bool crowded(TrafficClass traffic_class) const override {
+    return batcher_->crowded(traffic_class);
+  }
+  QueueRecord waiting() const override { return batcher_->waiting(); }
+
+ private:
+  // A request on its way in.
+  struct Sorted {
+    std::vector<Task> computed;
+    std::vector<std::shared_ptr<Flight>> flights;  // of `computed`; null: shares nothing
+    std::vector<std::pair<Task, std::shared_ptr<Flight>>> joined;
+    std::vector<std::pair<Task, CachedOutputs>> cached;
+  };
+
+  void Sort(Task&& task, Sorted& sorted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes TASK the one that computes what others may join.
+  std::shared_ptr<Flight> TakeOff(std::string key, Task& task)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Undoes Sort: nothing was scheduled.
+  static std::vector<Task> Unsort(Sorted& sorted);
+  void OnDone(const std::shared_ptr<Flight>& flight, absl::Status status, const TaskReport& report)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // Schedules the first of the joined tasks that can be, in place of the one that left.
+  void Replace(Flight& flight) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  BatcherMetrics& metrics_;
+  absl::Mutex mutex_;
+  ResultCache cache_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, std::shared_ptr<Flight>> flights_ ABSL_GUARDED_BY(mutex_);
+  const std::unique_ptr<Batcher> batcher_;  // last: it answers while it goes
+};
+
+std::shared_ptr<Flight> SharingBatcher::TakeOff(std::string key, Task& task) {
+  auto flight = std::make_shared<Flight>(Flight{.key = std::move(key),
+                                                .done = std::move(task.done),
+                                                .outputs = task.outputs,
+                                                .length = static_cast<int>(task.ids.size()),
+                                                .deadline = task.deadline,
+                                                .traffic_class = task.traffic_class,
+                                                .joined = {}});
+  task.done = [this, flight](absl::Status status, const TaskReport& report) {
+    OnDone(flight, std::move(status), report);
+  };
+  flights_[flight->key] = flight;
+  return flight;
+}
+
+void SharingBatcher::Sort(Task&& task, Sorted& sorted) {
+  if (!task.shareable || task.work) {
+    sorted.computed.push_back(std::move(task));
+    sorted.flights.push_back(nullptr);
+    return;
+  }
+  std::string key = ResultKey(task);
+  if (CachedOutputs outputs = cache_.Find(key)) {
+    sorted.cached.emplace_back(std::move(task), std::move(outputs));
+    return;
+  }
+  const auto place = flights_.find(key);
+  std::shared_ptr<Flight> flight;
+  if (place == flights_.end()) {
+    flight = TakeOff(std::move(key), task);
+  } else if (place->second->deadline <= task.deadline &&
+             place->second->traffic_class <= task.traffic_class) {
+    sorted.joined.emplace_back(std::move(task), place->second);
+    return;
+  }
+  sorted.computed.push_back(std::move(task));
+  sorted.flights.push_back(std::move(flight));
+}
+
+std::vector<Task> SharingBatcher::Unsort(Sorted& sorted) {
+  std::vector<Task> tasks;
+  for (size_t i = 0; i < sorted.computed.size(); ++i) {
+    if (sorted.flights[i] != nullptr) sorted.computed[i].done = std::move(sorted.flights[i]->done);
+    tasks.push_back(std::move(sorted.computed[i]));
+  }
+  for (auto& [task, flight] : sorted.joined) tasks.push_back(std::move(task));
+  for (auto& [task, outputs] : sorted.cached) tasks.push_back(std::move(task));
+  return tasks;
+}
+
+absl::Status SharingBatcher::Schedule(std::vector<Task>& tasks) {
+  Sorted sorted;
+  sorted.computed.reserve(tasks.size());
+  sorted.flights.reserve(tasks.size());
+  {
+    // Held over the batcher's own Schedule: nobody may join what is not scheduled in the end.
+    absl::MutexLock lock(&mutex_);
+    // Also when an exception is thrown: a flight that never ends would hold all who join it.
+    auto call_off = absl::MakeCleanup([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      for (const auto& flight : sorted.flights) {
+        if (flight != nullptr) flights_.erase(flight->key);
+      }
+    });
+    for (Task& task : tasks) Sort(std::move(task), sorted);
+    const absl::Status scheduled = batcher_->Schedule(sorted.computed);
+    if (!scheduled.ok()) {
+      tasks = Unsort(sorted);
+      return scheduled;
+    }
+    std::move(call_off).Cancel();
+    for (auto& [task, flight] : sorted.joined) flight->joined.push_back(std::move(task));
+  }
+  tasks.clear();
+  metrics_.RecordSharing(Sharing::kComputed, static_cast<int64_t>(sorted.flights.size()));
+  metrics_.RecordSharing(Sharing::kJoined, static_cast<int64_t>(sorted.joined.size()));
+  metrics_.RecordSharing(Sharing::kCached, static_cast<int64_t>(sorted.cached.size()));
+  for (auto& [task, outputs] : sorted.cached) {
+    RestoreOutputs(*outputs, task.outputs, static_cast<int>(task.ids.size()));
+    std::move(task.done)(absl::OkStatus(), kNotComputed);
+  }
+  return absl::OkStatus();
+}
+
+void SharingBatcher::OnDone(const std::shared_ptr<Flight>& flight, absl::Status status,
+                            const TaskReport& report) {
+  CachedOutputs outputs;
+  std::vector<Task> joined;
+  {
+    absl::MutexLock lock(&mutex_);
+    const bool leaves_others = IsOfTheCaller(status.code()) && !flight->joined.empty();
+    if (!leaves_others) {
+      flights_.erase(flight->key);
+      joined.swap(flight->joined);
+    }
+    if (status.ok() && (cache_.enabled() || !joined.empty())) {
+      outputs = CopyOutputs(flight->outputs, flight->length);
+    }
+    if (status.ok() && cache_.enabled()) {
+      cache_.Insert(flight->key, outputs);
+      metrics_.SetCacheBytes(cache_.bytes());
+    }
+  }
+  if (IsOfTheCaller(status.code())) Replace(*flight);
+  std::move(flight->done)(status, report);
+  for (Task& task : joined) {
+    if (status.ok()) RestoreOutputs(*outputs, task.outputs, flight->length);
+    std::move(task.done)(
+        HasLeft(task) ? absl::CancelledError("the caller cancelled the request") : status,
+        kNotComputed);
+  }
+}
+
+void SharingBatcher::Replace(Flight& flight) {
+  std::vector<std::pair<Task, absl::Status>> refused;
+  {
+    absl::MutexLock lock(&mutex_);
+    std::vector<Task> joined = std::move(flight.joined);
+    flight.joined.clear();
+    if (joined.empty()) return;
+    flights_.erase(flight.key);
+    for (size_t i = 0; i < joined.size(); ++i) {
+      std::vector<Task> first;
+      first.push_back(std::move(joined[i]));
+      const std::shared_ptr<Flight> next = TakeOff(flight.key, first.front());
+      const absl::Status scheduled = batcher_->Schedule(first);
+      if (scheduled.ok()) {
+        next->joined.assign(std::make_move_iterator(joined.begin() + i + 1),
+                            std::make_move_iterator(joined.end()));
+        break;
+      }
+      flights_.erase(flight.key);
+      first.front().done = std::move(next->done);
+      refused.emplace_back(std::move(first.front()), scheduled);
+    }
+  }
+  for (auto& [task, why] : refused) std::move(task.done)(why, kNotComputed);
+}
+
+}  // namespace
+
+std::unique_ptr<Batcher> NewSharingBatcher(std::unique_ptr<Batcher> batcher, int64_t cache_bytes,
+                                           BatcherMetrics& metrics) {
+  return std::make_unique<SharingBatcher>(std::move(batcher), cache_bytes, metrics);
+}
+
+}  // namespace contexture
