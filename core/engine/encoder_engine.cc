@@ -13,7 +13,7 @@
 namespace contexture {
 
 EncoderEngine::OwnWorkspace::OwnWorkspace(std::unique_ptr<nn::Workspace> nn_workspace)
-    : nn(std::move(nn_workspace)) {
+    : nn(std::move(nn_workspace)), wanted(nn->max_tokens) {
   offsets.reserve(nn->max_tokens + 1);
 }
 
@@ -75,16 +75,20 @@ void EncoderEngine::RunGroup(const PackedBatch& batch, const OutputPlan& plan, i
   group.ids = batch.ids.subspan(begin, tokens);
   if (!batch.type_ids.empty()) group.type_ids = batch.type_ids.subspan(begin, tokens);
   group.offsets = workspace.offsets;
-  encoder_->Run(group, *workspace.nn);
-  for (int i = first; i < last; ++i) WriteOutputs(group, plan, i - first, i, workspace);
+  workspace.wanted.Collect(group, plan, first);
+  encoder_->Run(group, workspace.wanted.rows(), *workspace.nn);
+  for (int i = first; i < last; ++i) WriteOutputs(plan, i - first, i, workspace);
 }
 
-void EncoderEngine::WriteOutputs(const PackedBatch& group, const OutputPlan& plan, int in_group,
-                                 int sequence, OwnWorkspace& workspace) const {
-  const size_t row = group.offsets[in_group];
+// The wanted rows of a sequence stand for all of it: the first and the last one are among them when
+// an output is made of them.
+void EncoderEngine::WriteOutputs(const OutputPlan& plan, int in_group, int sequence,
+                                 OwnWorkspace& workspace) const {
+  const size_t row = workspace.wanted.begin(in_group);
+  const int rows = static_cast<int>(workspace.wanted.begin(in_group + 1) - row);
   const int hidden_size = info_.config.hidden_size;
-  const SequenceVectors vectors = {workspace.nn->hidden.data() + row * hidden_size,
-                                   group.length(in_group), hidden_size};
+  const SequenceVectors vectors = {workspace.nn->hidden.data() + row * hidden_size, rows,
+                                   hidden_size};
   plan.non_finite[sequence] = IsFinite(kernels_, vectors) ? 0 : 1;
   for (uint32_t s = plan.offsets[sequence]; s < plan.offsets[sequence + 1]; ++s) {
     WriteOutput(kernels_, vectors, plan.slots[s], workspace.nn->pooled.data());
@@ -110,7 +114,7 @@ absl::Status EncoderEngine::Inspect(const PackedBatch& sequence,
   Inspector inspector({info_.config, info_.position_columns, sequence.num_tokens()}, items);
   own.observer = &inspector;
   const absl::Cleanup forget = [&own] { own.observer = nullptr; };
-  encoder_->Run(sequence, own);
+  encoder_->Run(sequence, {}, own);
   inspector.OnOutput(own.hidden.data());
   return absl::OkStatus();
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/engine/engine.h"
+#include "core/engine/wanted_rows.h"
 #include "core/kernels/vector_kernels.h"
 #include "core/nn/encoder.h"
 
@@ -33,6 +34,7 @@ class EncoderEngine : public Engine {
     std::unique_ptr<nn::Workspace> nn;
     nn::Profile profile;
     std::vector<uint32_t> offsets;  // of the group, from 0
+    WantedRows wanted;              // of the group
   };
 
   // That what the offsets point to is there.
@@ -44,7 +46,7 @@ class EncoderEngine : public Engine {
   int GroupEnd(const PackedBatch& batch, int first) const;
   void RunGroup(const PackedBatch& batch, const OutputPlan& plan, int first, int last,
                 OwnWorkspace& workspace) const;
-  void WriteOutputs(const PackedBatch& group, const OutputPlan& plan, int in_group, int sequence,
+  void WriteOutputs(const OutputPlan& plan, int in_group, int sequence,
                     OwnWorkspace& workspace) const;
 
   EngineInfo info_;

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 
+#include "absl/types/span.h"
 #include "core/base/aligned_buffer.h"
 #include "core/nn/observer.h"
 #include "core/nn/positions/positional_encoding.h"
@@ -28,9 +29,12 @@ class Encoder {
  public:
   virtual ~Encoder() = default;
   virtual std::unique_ptr<Workspace> NewWorkspace(int max_tokens) const = 0;
-  // Leaves the contextual vectors in workspace.hidden [tokens, hidden]. The batch holds at most
-  // workspace.max_tokens tokens, its ids, type ids and lengths are in range. Allocates nothing.
-  virtual void Run(const PackedBatch& batch, Workspace& workspace) const = 0;
+  // Leaves the contextual vectors of the tokens ROWS (ascending; empty: all) one after another in
+  // workspace.hidden [rows, hidden]: what only the other tokens need is not computed, and the bits
+  // are those of a run for all. The batch holds at most workspace.max_tokens tokens, its ids, type
+  // ids and lengths are in range. Allocates nothing.
+  virtual void Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
+                   Workspace& workspace) const = 0;
   virtual size_t weight_bytes() const = 0;
   virtual const PositionalEncoding& positions() const = 0;
   // Whether Run shows its steps to the workspace's observer.

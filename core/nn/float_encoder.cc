@@ -29,7 +29,8 @@ std::unique_ptr<Workspace> FloatEncoder::NewWorkspace(int max_tokens) const {
   return std::make_unique<FloatWorkspace>(config_, max_tokens);
 }
 
-void FloatEncoder::Run(const PackedBatch& batch, Workspace& workspace) const {
+void FloatEncoder::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
+                       Workspace& workspace) const {
   auto& own = static_cast<FloatWorkspace&>(workspace);
   {
     const PartTimer timer(own.profile, Part::kEmbedding);
@@ -41,12 +42,14 @@ void FloatEncoder::Run(const PackedBatch& batch, Workspace& workspace) const {
   }
   for (size_t i = 0; i < layers_.size(); ++i) {
     if (own.observer != nullptr) own.observer->BeginLayer(static_cast<int>(i));
-    layers_[i]->Run(batch, own);
+    const bool last = i + 1 == layers_.size();
+    layers_[i]->Run(batch, last ? rows : absl::Span<const uint32_t>(), own);
   }
   if (!config_.final_norm) return;
   float* hidden = workspace.hidden.data();
   kernels_.norm({hidden, nullptr, nullptr, final_norm_.gamma.data(), final_norm_.beta.data(),
-                 hidden, batch.num_tokens(), config_.hidden_size, config_.norm_epsilon});
+                 hidden, rows.empty() ? batch.num_tokens() : static_cast<int>(rows.size()),
+                 config_.hidden_size, config_.norm_epsilon});
 }
 
 size_t FloatEncoder::weight_bytes() const {

@@ -18,7 +18,8 @@ class FloatEncoder : public Encoder {
                                                          const EncoderWeights& weights,
                                                          kernels::LinearBackend backend, Isa isa);
   std::unique_ptr<Workspace> NewWorkspace(int max_tokens) const override;
-  void Run(const PackedBatch& batch, Workspace& workspace) const override;
+  void Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
+           Workspace& workspace) const override;
   size_t weight_bytes() const override;
   const PositionalEncoding& positions() const override { return embedding_.positions(); }
   bool observable() const override { return true; }

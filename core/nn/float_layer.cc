@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/base/status_macros.h"
+#include "core/nn/gather_rows.h"
 #include "core/nn/kernel_types.h"
 
 namespace contexture::nn {
@@ -49,10 +50,17 @@ size_t FloatLayer::weight_bytes() const {
          up_->weight_bytes() + down_->weight_bytes();
 }
 
-void FloatLayer::Run(const PackedBatch& batch, FloatWorkspace& workspace) const {
+void FloatLayer::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
+                     FloatWorkspace& workspace) const {
   Attention(batch, workspace);
-  for (int first = 0; first < batch.num_tokens(); first += kBlockRows) {
-    FinishRows(first, std::min(kBlockRows, batch.num_tokens() - first), workspace);
+  int count = batch.num_tokens();
+  if (!rows.empty()) {
+    count = static_cast<int>(rows.size());
+    GatherRows(rows, config_.hidden_size, workspace.hidden.data());
+    GatherRows(rows, attention_size(), workspace.context.data());
+  }
+  for (int first = 0; first < count; first += kBlockRows) {
+    FinishRows(first, std::min(kBlockRows, count - first), workspace);
   }
   if (workspace.observer != nullptr) workspace.observer->OnLayerOutput(workspace.hidden.data());
 }

@@ -27,8 +27,10 @@ class FloatLayer {
   static absl::StatusOr<std::unique_ptr<FloatLayer>> Create(const Context& context,
                                                             const LayerWeights& weights,
                                                             kernels::LinearBackend backend);
-  // Replaces workspace.hidden [tokens, hidden] by the layer's output.
-  void Run(const PackedBatch& batch, FloatWorkspace& workspace) const;
+  // Replaces workspace.hidden [tokens, hidden] by the layer's output for the tokens ROWS, as
+  // Encoder::Run.
+  void Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
+           FloatWorkspace& workspace) const;
   size_t weight_bytes() const;
 
  private:

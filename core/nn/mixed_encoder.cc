@@ -69,11 +69,15 @@ std::unique_ptr<Workspace> MixedEncoder::NewWorkspace(int max_tokens) const {
   return std::make_unique<MixedWorkspace>(config_, format_, max_tokens);
 }
 
-void MixedEncoder::Run(const PackedBatch& batch, Workspace& workspace) const {
+void MixedEncoder::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
+                       Workspace& workspace) const {
   auto& own = static_cast<MixedWorkspace&>(workspace);
   Embed(batch, own);
   kernels_.acquire_tiles();
-  for (const auto& layer : layers_) layer->Run(batch, own);
+  for (const auto& layer : layers_) {
+    const bool last = layer == layers_.back();
+    layer->Run(batch, last ? rows : absl::Span<const uint32_t>(), own);
+  }
   kernels_.release_tiles();
 }
 

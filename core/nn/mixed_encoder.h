@@ -19,7 +19,8 @@ class MixedEncoder : public Encoder {
                                                          const EncoderWeights& weights,
                                                          kernels::mixed::Format format);
   std::unique_ptr<Workspace> NewWorkspace(int max_tokens) const override;
-  void Run(const PackedBatch& batch, Workspace& workspace) const override;
+  void Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
+           Workspace& workspace) const override;
   size_t weight_bytes() const override;
   const PositionalEncoding& positions() const override { return embedding_.positions(); }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/nn/gather_rows.h"
 #include "core/nn/kernel_types.h"
 
 namespace contexture::nn {
@@ -26,10 +27,16 @@ size_t MixedLayer::weight_bytes() const {
          down_.weight_bytes();
 }
 
-void MixedLayer::Run(const PackedBatch& batch, MixedWorkspace& workspace) const {
-  const int tokens = batch.num_tokens();
+void MixedLayer::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
+                     MixedWorkspace& workspace) const {
+  int tokens = batch.num_tokens();
   ProjectQueryKeyValue(tokens, workspace);
   AttendAll(batch, workspace);
+  if (!rows.empty()) {
+    tokens = static_cast<int>(rows.size());
+    GatherRows(rows, config_.hidden_size, workspace.hidden.data());
+    GatherRows(rows, workspace.attention_stride, workspace.context.data());
+  }
   ProjectContext(tokens, workspace);
   AddNorm(attention_output_, attention_norm_, tokens, workspace);
   FeedForward(tokens, workspace);

@@ -36,8 +36,10 @@ class MixedLayer {
  public:
   MixedLayer(const EncoderConfig& config, const LayerWeights& weights,
              kernels::mixed::Format format);
-  // Replaces workspace.hidden and its activations, workspace.input, by the layer's output.
-  void Run(const PackedBatch& batch, MixedWorkspace& workspace) const;
+  // Replaces workspace.hidden and its activations, workspace.input, by the layer's output for the
+  // tokens ROWS, as Encoder::Run.
+  void Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
+           MixedWorkspace& workspace) const;
   size_t weight_bytes() const;
 
  private:

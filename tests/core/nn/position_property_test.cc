@@ -48,7 +48,7 @@ class PositionPropertyTest : public testing::Test {
   Floats Encode(const Ids& ids) const {
     const Ids offsets = {0, static_cast<uint32_t>(ids.size())};
     const auto workspace = encoder_->NewWorkspace(static_cast<int>(ids.size()));
-    encoder_->Run({ids, {}, offsets}, *workspace);
+    encoder_->Run({ids, {}, offsets}, {}, *workspace);
     const float* hidden = workspace->hidden.data();
     return Floats(hidden, hidden + ids.size() * model_.config.hidden_size);
   }
@@ -165,7 +165,7 @@ TEST_F(PositionPropertyTest, EachSequenceOfABatchCountsItsOwnPositions) {
     Load({.positional_encoding = scheme});
     const Ids ids = {3, 1, 4, 15, 9, 2, 6, 5}, offsets = {0, 3, 8};
     const auto workspace = encoder_->NewWorkspace(8);
-    encoder_->Run({ids, {}, offsets}, *workspace);
+    encoder_->Run({ids, {}, offsets}, {}, *workspace);
     const Floats alone = Encode({ids.begin() + 3, ids.end()});
     EXPECT_EQ(
         std::memcmp(alone.data(), workspace->hidden.data() + 3 * 16, alone.size() * sizeof(float)),

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "core/engine/output_plan.h"
+#include "core/tensor/packed_batch.h"
+
+namespace contexture {
+
+// Which token vectors of a batch its outputs are made of: of a sequence that is pooled by its first
+// or last token alone, those; of another, all. Reused from batch to batch, so that collecting
+// allocates nothing once the capacity is there. Not thread safe.
+class WantedRows {
+ public:
+  explicit WantedRows(int max_tokens);
+  // The batch is sequences [first, first + batch.num_sequences()) of the plan.
+  void Collect(const PackedBatch& batch, const OutputPlan& plan, int first);
+
+  // Ascending tokens of the batch; empty when all are wanted.
+  absl::Span<const uint32_t> rows() const {
+    return all_ ? absl::Span<const uint32_t>() : absl::MakeConstSpan(rows_);
+  }
+  // Where the wanted rows of sequence i begin among all wanted ones; they end at begin(i + 1).
+  uint32_t begin(int sequence) const { return offsets_[sequence]; }
+
+ private:
+  bool all_ = true;
+  std::vector<uint32_t> rows_;
+  std::vector<uint32_t> offsets_;
+};
+
+}  // namespace contexture
