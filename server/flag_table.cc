@@ -94,9 +94,9 @@ Flag PrecisionFlag() {
   using Value = absl::optional<Precision>;
   return TypedFlag<Value>(
       "precision",
-      "f32: exact; f32-split: needs AMX; bf16: faster, needs AMX or AVX-512 BF16; auto: bf16 where "
-      "the CPU computes it and "
-      "the model keeps a cosine of 0.9999 to f32, else f32",
+      "f32: exact; f32-split: needs AMX; bf16: faster, needs AMX or AVX-512 BF16; int8: faster "
+      "still and less exact, needs AVX-512 VNNI; auto: bf16 where the CPU computes it and the "
+      "model keeps a cosine of 0.9999 to f32, else f32",
       [](ServerOptions& o) -> Value& { return o.precision; }, ParsePrecisionOrAuto,
       [](Value value) { return value ? std::string(Name(*value)) : std::string("auto"); });
 }
@@ -115,6 +115,11 @@ std::vector<Flag> ModelFlags() {
       StringFlag("model-name", "Name that requests may give; empty: the directory's own name",
                  [](ServerOptions& o) -> std::string& { return o.model_name; }),
       PrecisionFlag(),
+      StringFlag(
+          "calibration",
+          "For int8: file with typical sequences, one JSON array of token ids a line; empty: "
+          "pseudo-random ids",
+          [](ServerOptions& o) -> std::string& { return o.calibration; }),
       NumberFlag<int>("threads", "Threads that compute; 0: the cores this process is granted",
                       [](ServerOptions& o) -> int& { return o.threads; }, {0, kMaxThreads}),
       NumberFlag<int>("tokenizer-threads", "Threads that tokenize; 0: a quarter of the cores",

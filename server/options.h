@@ -44,6 +44,8 @@ struct ServerOptions {
 
   // absl::nullopt: automatic, see EngineOptions. Default: exactness.
   absl::optional<Precision> precision = Precision::kFloat32;
+  // See EngineOptions; for int8. Default: what needs no file.
+  std::string calibration;
   int threads = 0;            // engine workers; 0: the granted cores
   int tokenizer_threads = 0;  // 0: a quarter of the granted cores, at least 1
 

@@ -10,6 +10,7 @@
 #include "core/base/cpu_info.h"
 #include "core/base/status_macros.h"
 #include "core/engine/flops.h"
+#include "core/model/token_sequences.h"
 
 namespace contexture::cli {
 namespace {
@@ -23,7 +24,7 @@ struct Batch {
   double flops = 0;
 };
 
-std::vector<Batch> MakeBatches(const Sequences& sequences, const OfflineBenchOptions& options,
+std::vector<Batch> MakeBatches(const TokenSequences& sequences, const OfflineBenchOptions& options,
                                const EncoderConfig& config) {
   std::vector<Batch> batches;
   for (const auto& ids : sequences) {
@@ -155,10 +156,11 @@ absl::Status Summarise(const Workers& workers, double seconds, OfflineBenchResul
 }  // namespace
 
 absl::StatusOr<OfflineBenchResult> RunOfflineBench(const OfflineBenchOptions& options) {
-  CTX_ASSIGN_OR_RETURN(const Sequences sequences, ReadSequences(options.sequences));
+  CTX_ASSIGN_OR_RETURN(const TokenSequences sequences, ReadTokenSequences(options.sequences));
   CTX_ASSIGN_OR_RETURN(ModelDirectory directory, LoadModelDirectory(options.model));
   EngineOptions engine_options;
   engine_options.precision = options.precision;
+  engine_options.calibration_file = options.calibration;
   CTX_ASSIGN_OR_RETURN(const auto engine, LoadEngine(std::move(directory), engine_options));
   const std::vector<Batch> batches = MakeBatches(sequences, options, engine->info().config);
 

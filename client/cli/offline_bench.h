@@ -16,6 +16,7 @@ struct OfflineBenchOptions {
   std::string model;
   std::string sequences;  // file: one JSON array of token ids a line, in arrival order
   absl::optional<Precision> precision;  // empty: the automatic choice
+  std::string calibration;              // as EngineOptions::calibration_file
   int threads = 1;                      // each computes batches of its own
   int batch_tokens = 0;                 // batches of up to so many tokens in arrival order, or
   int batch_sequences = 0;              // of so many sequences; exactly one of the two is set
@@ -33,13 +34,8 @@ struct OfflineBenchResult {
   std::vector<std::pair<std::string, double>> profile;  // part, share of the computing time
 };
 
-using Sequences = std::vector<std::vector<uint32_t>>;
-
-// INVALID_ARGUMENT names the line; NOT_FOUND.
-absl::StatusOr<Sequences> ReadSequences(const std::string& path);
-
-// Statuses of LoadEngine and ReadSequences; INVALID_ARGUMENT a sequence that the model does not
-// take.
+// Statuses of LoadEngine and ReadTokenSequences; INVALID_ARGUMENT a sequence that the model does
+// not take.
 absl::StatusOr<OfflineBenchResult> RunOfflineBench(const OfflineBenchOptions& options);
 
 }  // namespace contexture::cli

@@ -3,16 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <random>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "core/engine/probes.h"
 
 namespace contexture {
 namespace {
 
-constexpr int kProbeLengths[] = {1, 2, 3, 5, 8, 12, 16, 20, 24, 33, 48, 64, 96, 128};
+constexpr uint32_t kProbeSeed = 20210917;  // any fixed number
 
 struct Probes {
   std::vector<uint32_t> ids;
@@ -20,13 +20,9 @@ struct Probes {
 };
 
 Probes MakeProbes(const EncoderConfig& config) {
-  std::mt19937 generator(
-      20210917);  // any fixed number; the distribution's code is ours to be portable
   Probes probes;
-  for (int length : kProbeLengths) {
-    for (int i = 0; i < std::min(length, config.max_length); ++i) {
-      probes.ids.push_back(generator() % config.vocabulary_size);
-    }
+  for (const std::vector<uint32_t>& ids : ProbeSequences(config, kProbeSeed)) {
+    probes.ids.insert(probes.ids.end(), ids.begin(), ids.end());
     probes.offsets.push_back(probes.ids.size());
   }
   return probes;

@@ -11,6 +11,7 @@ constexpr std::pair<Precision, absl::string_view> kPrecisionNames[] = {
     {Precision::kFloat32, "f32"},
     {Precision::kFloat32Split, "f32-split"},
     {Precision::kBfloat16, "bf16"},
+    {Precision::kInt8, "int8"},
 };
 
 }  // namespace
@@ -27,7 +28,7 @@ absl::StatusOr<Precision> ParsePrecision(absl::string_view name) {
     if (known == name) return value;
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("unknown precision \"", name, "\": use f32, f32-split or bf16"));
+      absl::StrCat("unknown precision \"", name, "\": use f32, f32-split, bf16 or int8"));
 }
 
 absl::Status Engine::Inspect(const PackedBatch&, absl::Span<const InspectItem>, Workspace&) const {

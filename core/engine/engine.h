@@ -18,10 +18,12 @@ namespace contexture {
 
 // How an encoder is computed. kFloat32: float throughout; the default of exactness. kFloat32Split:
 // products of float values split into two bfloat16 halves, float-grade results at AMX speed; needs
-// AMX. kBfloat16: products in bfloat16, everything else in float; needs AMX or AVX-512 BF16.
-enum class Precision { kFloat32, kFloat32Split, kBfloat16 };
+// AMX. kBfloat16: products in bfloat16, everything else in float; needs AMX or AVX-512 BF16. kInt8:
+// linear layers in 8-bit integers, attention in bfloat16 or float; needs AVX-512 VNNI, and is never
+// chosen automatically.
+enum class Precision { kFloat32, kFloat32Split, kBfloat16, kInt8 };
 
-// "f32", "f32-split", "bf16".
+// "f32", "f32-split", "bf16", "int8".
 absl::string_view Name(Precision precision);
 // INVALID_ARGUMENT names the allowed values.
 absl::StatusOr<Precision> ParsePrecision(absl::string_view name);
@@ -30,6 +32,9 @@ struct EngineOptions {
   // Empty: bf16 where the CPU computes it natively and the model keeps kMinAutoCosine with it, else
   // f32. Default: exactness.
   absl::optional<Precision> precision = Precision::kFloat32;
+  // For kInt8: a file with one JSON array of token ids a line, typical of the texts to come. Their
+  // activations tell which columns are large. Empty: pseudo-random ids, which do nearly as well.
+  std::string calibration_file = {};
   // Tokens that are computed together; Run splits a larger batch at whole sequences, and a longer
   // sequence is computed alone. Default: enough to amortise the reading of the weights, few enough
   // that the activations stay in the L2 cache.

@@ -22,6 +22,8 @@ absl::StatusOr<double> MeasureGemmLimit(Precision precision, double seconds) {
       return kernels::MeasureGemmRate(kernels::GemmKind::kSplit, seconds);
     case Precision::kBfloat16:
       return kernels::MeasureGemmRate(kernels::GemmKind::kBf16, seconds);
+    case Precision::kInt8:
+      return kernels::MeasureGemmRate(kernels::GemmKind::kInt8, seconds);
   }
   return absl::InternalError("unknown precision");
 }

@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <memory>
 #include <new>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -9,11 +11,16 @@
 #include "core/base/status_macros.h"
 #include "core/engine/accuracy.h"
 #include "core/engine/encoder_engine.h"
+#include "core/engine/probes.h"
+#include "core/model/token_sequences.h"
 #include "core/nn/float_encoder.h"
 #include "core/nn/mixed_encoder.h"
 
 namespace contexture {
 namespace {
+
+// Another than that of the accuracy's probes, so that they do not measure their own calibration.
+constexpr uint32_t kCalibrationSeed = 1;
 
 // Micro-kernels where oneDNN has them for this CPU, else its matmul primitive.
 absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateFloatEncoder(const ModelDirectory& directory,
@@ -25,7 +32,36 @@ absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateFloatEncoder(const ModelDirec
                                   kernels::LinearBackend::kMatmul, isa);
 }
 
+// The sequences whose activations the int8 scales are calibrated on, cut to the model's length.
+absl::StatusOr<TokenSequences> CalibrationSequences(const EncoderConfig& config,
+                                                    const std::string& file) {
+  if (file.empty()) return ProbeSequences(config, kCalibrationSeed);
+  CTX_ASSIGN_OR_RETURN(TokenSequences sequences, ReadTokenSequences(file));
+  for (std::vector<uint32_t>& ids : sequences) {
+    ids.resize(std::min(ids.size(), static_cast<size_t>(config.max_length)));
+    for (uint32_t id : ids) {
+      if (id < static_cast<uint32_t>(config.vocabulary_size)) continue;
+      return absl::InvalidArgumentError(absl::StrCat(
+          file, ": token id ", id, " is not below the vocabulary size ", config.vocabulary_size));
+    }
+  }
+  return sequences;
+}
+
+absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateInt8Encoder(const ModelDirectory& directory,
+                                                               const EngineOptions& options,
+                                                               Isa isa) {
+  const EncoderConfig& config = directory.config;
+  CTX_RETURN_IF_ERROR(nn::MixedEncoder::Check(config, kernels::mixed::Format::kInt8));
+  CTX_ASSIGN_OR_RETURN(const TokenSequences sequences,
+                       CalibrationSequences(config, options.calibration_file));
+  CTX_ASSIGN_OR_RETURN(const auto reference, CreateFloatEncoder(directory, isa));
+  return nn::MixedEncoder::Create(config, directory.weights, kernels::mixed::Format::kInt8,
+                                  nn::MeasureActivationRanges(*reference, config, sequences));
+}
+
 absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateEncoder(const ModelDirectory& directory,
+                                                           const EngineOptions& options,
                                                            Precision precision, Isa isa) {
   using kernels::mixed::Format;
   switch (precision) {
@@ -35,6 +71,8 @@ absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateEncoder(const ModelDirectory&
       return nn::MixedEncoder::Create(directory.config, directory.weights, Format::kSplit);
     case Precision::kBfloat16:
       return nn::MixedEncoder::Create(directory.config, directory.weights, Format::kBf16);
+    case Precision::kInt8:
+      return CreateInt8Encoder(directory, options, isa);
   }
   return absl::InternalError("unknown precision");
 }
@@ -43,7 +81,7 @@ absl::StatusOr<std::unique_ptr<EncoderEngine>> LoadPrecision(const ModelDirector
                                                              const EngineOptions& options,
                                                              Precision precision) {
   const Isa isa = DetectIsa();
-  CTX_ASSIGN_OR_RETURN(auto encoder, CreateEncoder(directory, precision, isa));
+  CTX_ASSIGN_OR_RETURN(auto encoder, CreateEncoder(directory, options, precision, isa));
   EngineInfo info;
   info.config = directory.config;
   info.pooling = directory.pooling;

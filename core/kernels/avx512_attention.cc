@@ -137,6 +137,12 @@ class HeadAttention {
     const Vector factor = _mm512_set1_ps(inverse);
     const Vector low = _mm512_mul_ps(factor, _mm512_load_ps(context));
     const Vector high = _mm512_mul_ps(factor, _mm512_load_ps(context + 16));
+    if (args_.context == nullptr) {
+      float* to = args_.float_context + static_cast<size_t>(row) * args_.context_stride + column;
+      _mm512_storeu_ps(to, low);
+      _mm512_storeu_ps(to + 16, high);
+      return;
+    }
     _mm512_storeu_si512(args_.context + static_cast<size_t>(row) * args_.context_stride + column,
                         Narrow(low, high));
   }

@@ -10,14 +10,6 @@ struct Bf16Product {
   }
 };
 
-// Where the sums of a block go: [rows, 32] floats at `stride`. `accumulate`: added to what is
-// there.
-struct BlockOutput {
-  float* sums;
-  long stride;
-  bool accumulate;
-};
-
 template <int kRows>
 [[gnu::noinline]] void MultiplyBf16(const BlockInput& input, const uint16_t* panel,
                                     const BlockOutput& output) {

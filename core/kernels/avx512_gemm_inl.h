@@ -64,4 +64,91 @@ inline void WithConstantRows(int rows, const Body& body) {
   }
 }
 
+// Where the sums of a block go: [rows, 32] floats at `stride`. `accumulate`: added to what is
+// there.
+struct BlockOutput {
+  float* sums;
+  long stride;
+  bool accumulate;
+};
+
+// A block of rows and panel of a product; an Arithmetic multiplies it:
+//   static void Multiply(const GemmArgs&, const Block&, const BlockOutput&);
+struct Block {
+  int row;
+  int rows;
+  int panel;
+};
+
+inline BlockInput InputOf(const GemmArgs& g, const Block& block) {
+  return {g.input + static_cast<size_t>(block.row) * g.input_stride, g.input_stride, g.steps};
+}
+
+// Panels outside, so that a panel stays in the cache for all rows.
+template <typename Body>
+inline void ForEachProduct(const GemmArgs& g, const Body& body) {
+  for (int panel = 0; panel < g.panels; ++panel) {
+    ForEachBlock(g.rows, [&](int row, int rows) { body(Block{row, rows, panel}); });
+  }
+}
+
+template <typename Arithmetic>
+inline void FloatGemm(const GemmArgs& g, const FloatOutput& out) {
+  ForEachProduct(g, [&](const Block& block) {
+    const int column = block.panel * kPanel;
+    float* to = out.output + static_cast<size_t>(block.row) * out.stride + column;
+    Arithmetic::Multiply(g, block, {to, out.stride, out.accumulate});
+    if (out.bias == nullptr) return;
+    for (int r = 0; r < block.rows; ++r, to += out.stride) {
+      for (int half = 0; half < kPanel; half += 16) {
+        _mm512_storeu_ps(to + half, _mm512_add_ps(_mm512_loadu_ps(to + half),
+                                                  _mm512_loadu_ps(out.bias + column + half)));
+      }
+    }
+  });
+}
+
+// activation(values + bias) of 32 columns.
+template <Epilogue kEpilogue>
+inline void ActivatePanel(const float* values, const float* bias, Vector (&result)[2]) {
+  for (int half = 0; half < 2; ++half) {
+    result[half] = Activate<Format::kBf16, kEpilogue>(
+        _mm512_add_ps(_mm512_loadu_ps(values + half * 16), _mm512_loadu_ps(bias + half * 16)));
+  }
+}
+
+// Stores activations with Arithmetic::Store(low, high, output).
+template <typename Arithmetic, Epilogue kEpilogue>
+inline void ActivationGemm(const GemmArgs& g, const ActivationOutput& out) {
+  alignas(64) float sums[kMaxRows * kPanel];
+  ForEachProduct(g, [&](const Block& block) {
+    const int column = block.panel * kPanel;
+    Arithmetic::Multiply(g, block, {sums, kPanel, false});
+    uint16_t* to = out.output + static_cast<size_t>(block.row) * out.stride + column;
+    for (int r = 0; r < block.rows; ++r, to += out.stride) {
+      Vector v[2];
+      ActivatePanel<kEpilogue>(sums + r * kPanel, out.bias + column, v);
+      Arithmetic::Store(v[0], v[1], to);
+    }
+  });
+}
+
+// Calls body with the epilogue as a constant.
+template <typename Body>
+inline void WithConstantEpilogue(Epilogue epilogue, const Body& body) {
+  switch (epilogue) {
+    case Epilogue::kNone:
+    case Epilogue::kBias:
+      return body(std::integral_constant<Epilogue, Epilogue::kBias>());
+    case Epilogue::kBiasGeluErf:
+      return body(std::integral_constant<Epilogue, Epilogue::kBiasGeluErf>());
+    case Epilogue::kBiasGeluTanh:
+      return body(std::integral_constant<Epilogue, Epilogue::kBiasGeluTanh>());
+    case Epilogue::kBiasRelu:
+      return body(std::integral_constant<Epilogue, Epilogue::kBiasRelu>());
+    case Epilogue::kBiasSilu:
+      return body(std::integral_constant<Epilogue, Epilogue::kBiasSilu>());
+  }
+}
+
 }  // namespace contexture::kernels::mixed::CTX_MIXED_ISA

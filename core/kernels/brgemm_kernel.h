@@ -8,7 +8,7 @@
 namespace contexture::kernels {
 
 // C[m, n] = A[m, k] B[k, n] in float, as machine code made for these numbers by oneDNN's
-// micro-kernel API (its C form: the same in 3.7 and later, and its calls allocate nothing).
+// micro-kernel API (its C form: the same in 3.7 and later; a call allocates a few bytes).
 // Immutable, thread safe.
 struct BrgemmShape {
   int m, n, k;

@@ -61,11 +61,19 @@ absl::StatusOr<double> MixedRate(mixed::Format format, absl::Span<const LinearPa
   AlignedBuffer<uint16_t> input(static_cast<size_t>(kRows + mixed::kSpareRows) * stride);
   AlignedBuffer<float> output(static_cast<size_t>(kRows + mixed::kSpareRows) * kColumns);
   kernels->acquire_tiles();
-  kernels->convert(format, {floats.data(), kDepth, input.data(), stride, kDepth, kRows, kDepth});
+  const int low_offset = mixed::LowOffset(format, kDepth);
+  kernels->convert(format, {.input = floats.data(),
+                            .input_stride = kDepth,
+                            .output = input.data(),
+                            .stride = stride,
+                            .low_offset = low_offset,
+                            .rows = kRows,
+                            .columns = kDepth,
+                            .factors = nullptr});
   mixed::GemmArgs gemm = linear.Columns(0, kColumns);
   gemm.input = input.data();
   gemm.input_stride = stride;
-  gemm.low_offset = kDepth;
+  gemm.low_offset = low_offset;
   gemm.rows = kRows;
   const double rate = BestRate(seconds, [&] {
     kernels->gemm_float(format, gemm, {output.data(), kColumns, nullptr, false});
@@ -86,6 +94,8 @@ absl::StatusOr<double> MeasureGemmRate(GemmKind kind, double seconds) {
       return MixedRate(mixed::Format::kSplit, {part}, seconds);
     case GemmKind::kBf16:
       return MixedRate(mixed::Format::kBf16, {part}, seconds);
+    case GemmKind::kInt8:
+      return MixedRate(mixed::Format::kInt8, {part}, seconds);
   }
   return absl::InternalError("unknown kind");
 }

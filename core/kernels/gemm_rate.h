@@ -4,7 +4,7 @@
 
 namespace contexture::kernels {
 
-enum class GemmKind { kFloat, kSplit, kBf16 };
+enum class GemmKind { kFloat, kSplit, kBf16, kInt8 };
 
 // Floating-point operations per second that this thread's core reaches in the linear layers' own
 // kernels when everything lies in its caches: 128 x 384 x 384 on random data (zeros would flatter

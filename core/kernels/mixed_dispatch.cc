@@ -24,6 +24,16 @@ const Kernels* GetKernels(Format format, Isa isa) {
                                       ConvertRows,
                                       [] {},
                                       [] {}};
+  static constexpr Kernels kInt8 = {
+      Isa::kAvx512Bf16,    vnni::GemmActivation, vnni::GemmFloat, vnni::NormRows,
+      avx512::AttendHeads, vnni::ConvertRows,    [] {},           [] {}};
+  static constexpr Kernels kInt8WithoutBf16 = {
+      Isa::kAvx512Vnni, vnni::GemmActivation, vnni::GemmFloat, vnni::NormRows,
+      nullptr,          vnni::ConvertRows,    [] {},           [] {}};
+  if (format == Format::kInt8) {
+    if (isa >= Isa::kAvx512Bf16) return &kInt8;
+    return isa >= Isa::kAvx512Vnni ? &kInt8WithoutBf16 : nullptr;
+  }
   if (isa >= Isa::kAmx) return &kAmx;
   if (isa >= Isa::kAvx512Bf16 && format == Format::kBf16) return &kAvx512;
 #endif

@@ -23,4 +23,11 @@ void GemmFloat(Format format, const GemmArgs& gemm, const FloatOutput& output);
 void AttendHeads(const AttentionArgs& args);
 }  // namespace avx512
 
+namespace vnni {  // AVX-512 VNNI; Format::kInt8 alone
+void GemmActivation(Format format, const GemmArgs& gemm, const ActivationOutput& output);
+void GemmFloat(Format format, const GemmArgs& gemm, const FloatOutput& output);
+void NormRows(Format format, const NormArgs& args);
+void ConvertRows(Format format, const ConvertArgs& args);
+}  // namespace vnni
+
 }  // namespace contexture::kernels::mixed

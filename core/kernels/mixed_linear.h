@@ -9,16 +9,28 @@
 
 namespace contexture::kernels::mixed {
 
+// How a layer is quantized; for Format::kInt8 alone.
+struct Int8Spec {
+  // [in]: the largest magnitude of each input column in typical use. Columns are scaled so that
+  // large ones do not cost the others their bits. Empty: they are left as they are.
+  absl::Span<const float> input_ranges = {};
+  int depth_chunk = 0;  // the `ins` of Depth; 0: all
+};
+
 // A linear layer's weights packed in panels, and its bias. Immutable, thread safe. Both feature
 // counts must be multiples of 32.
 class MixedLinear {
  public:
-  MixedLinear(Format format, absl::Span<const LinearPart> parts);
+  MixedLinear(Format format, absl::Span<const LinearPart> parts, const Int8Spec& int8 = {});
 
   int in_features() const { return in_features_; }
   int out_features() const { return out_features_; }
   const float* bias() const { return bias_.data(); }
-  size_t weight_bytes() const { return packed_.bytes() + bias_.bytes(); }
+  // [in]: what activations must be multiplied by before they are quantized; null: nothing.
+  const float* input_factors() const {
+    return input_factors_.size() == 0 ? nullptr : input_factors_.data();
+  }
+  size_t weight_bytes() const;
 
   // The product over all inputs for output features [first_out, first_out + outs).
   GemmArgs Columns(int first_out, int outs) const;
@@ -26,11 +38,17 @@ class MixedLinear {
   GemmArgs Depth(int first_in, int ins) const;
 
  private:
+  void PackInt8(const char* const* rows, const Int8Spec& int8);
+
   const Format format_;
   int in_features_ = 0;
   int out_features_ = 0;
+  int depth_chunk_ = 0;
   AlignedBuffer<uint16_t> packed_;
   AlignedBuffer<float> bias_;
+  AlignedBuffer<float> scale_;          // kInt8: [out]
+  AlignedBuffer<int32_t> column_sums_;  // kInt8: [chunks, out]
+  AlignedBuffer<float> input_factors_;  // kInt8: [in] or empty
 };
 
 }  // namespace contexture::kernels::mixed

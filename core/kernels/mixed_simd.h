@@ -1,7 +1,7 @@
 #pragma once
 
-// Vector helpers of the mixed-precision translation units (compiled with AVX-512 BF16; never
-// included elsewhere).
+// Vector helpers of the mixed-precision translation units (compiled with AVX-512; never included
+// elsewhere).
 
 #include <immintrin.h>
 
@@ -16,6 +16,7 @@ using Vector = __m512;
 inline Vector Widen(__m256i x) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
 }
+#ifdef __AVX512BF16__
 inline __m256i Narrow(Vector x) { return (__m256i)_mm512_cvtneps_pbh(x); }
 // 32 values; `low` first in memory.
 inline __m512i Narrow(Vector low, Vector high) { return (__m512i)_mm512_cvtne2ps_pbh(high, low); }
@@ -32,6 +33,7 @@ inline void StoreActivations(Vector a, Vector b, uint16_t* output, int low_offse
                         Narrow(_mm512_sub_ps(a, Widen(high_a)), _mm512_sub_ps(b, Widen(high_b))));
   }
 }
+#endif
 
 // 2^x. kAccurate: within 2e-7 relative; else within 1e-4, below what bfloat16 can show.
 template <bool kAccurate>

@@ -15,11 +15,24 @@ absl::Status CheckMultiple(const char* what, int value) {
       "this precision needs ", what, " to be a multiple of ", mixed::kDepth, ", it is ", value));
 }
 
-absl::Status Check(const EncoderConfig& config, mixed::Format format) {
+const char* Needs(mixed::Format format) {
+  switch (format) {
+    case mixed::Format::kBf16:
+      return "AVX-512 BF16";
+    case mixed::Format::kSplit:
+      return "AMX";
+    case mixed::Format::kInt8:
+      return "AVX-512 VNNI";
+  }
+  return "?";
+}
+
+}  // namespace
+
+absl::Status MixedEncoder::Check(const EncoderConfig& config, mixed::Format format) {
   if (mixed::GetKernels(format) == nullptr) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "this precision needs ", format == mixed::Format::kBf16 ? "AVX-512 BF16" : "AMX",
-        ", the CPU grants ", Name(DetectIsa())));
+    return absl::FailedPreconditionError(absl::StrCat("this precision needs ", Needs(format),
+                                                      ", the CPU grants ", Name(DetectIsa())));
   }
   const AttentionConfig& attention = config.attention;
   CTX_RETURN_IF_ERROR(CheckMultiple("hidden_size", config.hidden_size));
@@ -27,7 +40,7 @@ absl::Status Check(const EncoderConfig& config, mixed::Format format) {
       CheckMultiple("the intermediate size", config.feed_forward.intermediate_size));
   CTX_RETURN_IF_ERROR(
       CheckMultiple("heads times head size", attention.num_heads * attention.head_size));
-  if (format == mixed::Format::kBf16 && !mixed::SupportsHeadSize(attention.head_size)) {
+  if (AttendsInBf16(format) && !mixed::SupportsHeadSize(attention.head_size)) {
     return absl::FailedPreconditionError(
         absl::StrCat("attention in this precision takes heads of 32 or 64, the model's have ",
                      attention.head_size));
@@ -45,24 +58,24 @@ absl::Status Check(const EncoderConfig& config, mixed::Format format) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
 MixedEncoder::MixedEncoder(const EncoderConfig& config, const EncoderWeights& weights,
-                           mixed::Format format)
+                           mixed::Format format, const ActivationRanges& ranges)
     : config_(config),
       format_(format),
       kernels_(*mixed::GetKernels(format)),
       embedding_(config, weights, kernels::GetVectorKernels(DetectIsa())) {
-  for (const LayerWeights& layer : weights.layers) {
-    layers_.push_back(std::make_unique<MixedLayer>(config, layer, format));
+  for (size_t i = 0; i < weights.layers.size(); ++i) {
+    const LayerRanges* own = ranges.empty() ? nullptr : &ranges[i];
+    layers_.push_back(std::make_unique<MixedLayer>(config, weights.layers[i], format, own));
   }
 }
 
 absl::StatusOr<std::unique_ptr<Encoder>> MixedEncoder::Create(const EncoderConfig& config,
                                                               const EncoderWeights& weights,
-                                                              mixed::Format format) {
+                                                              mixed::Format format,
+                                                              const ActivationRanges& ranges) {
   CTX_RETURN_IF_ERROR(Check(config, format));
-  return std::unique_ptr<Encoder>(new MixedEncoder(config, weights, format));
+  return std::unique_ptr<Encoder>(new MixedEncoder(config, weights, format, ranges));
 }
 
 std::unique_ptr<Workspace> MixedEncoder::NewWorkspace(int max_tokens) const {
@@ -74,10 +87,10 @@ void MixedEncoder::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows
   auto& own = static_cast<MixedWorkspace&>(workspace);
   Embed(batch, own);
   kernels_.acquire_tiles();
-  for (const auto& layer : layers_) {
-    const bool last = layer == layers_.back();
-    layer->Run(batch, last ? rows : absl::Span<const uint32_t>(), own);
+  for (size_t i = 0; i + 1 < layers_.size(); ++i) {
+    layers_[i]->Run(batch, {{}, layers_[i + 1]->input_factors()}, own);
   }
+  layers_.back()->Run(batch, {rows, nullptr}, own);
   kernels_.release_tiles();
 }
 
@@ -85,8 +98,14 @@ void MixedEncoder::Embed(const PackedBatch& batch, MixedWorkspace& workspace) co
   const PartTimer timer(workspace.profile, Part::kEmbedding);
   const int size = config_.hidden_size;
   embedding_.Run(batch, workspace.hidden.data());
-  kernels_.convert(format_, {workspace.hidden.data(), size, workspace.input.data(),
-                             workspace.hidden_stride, size, batch.num_tokens(), size});
+  kernels_.convert(format_, {.input = workspace.hidden.data(),
+                             .input_stride = size,
+                             .output = workspace.input.data(),
+                             .stride = workspace.hidden_stride,
+                             .low_offset = mixed::LowOffset(format_, size),
+                             .rows = batch.num_tokens(),
+                             .columns = size,
+                             .factors = layers_.front()->input_factors()});
 }
 
 size_t MixedEncoder::weight_bytes() const {

@@ -10,14 +10,18 @@
 
 namespace contexture::nn {
 
-// Precisions bf16 and f32-split: own kernels, activations between them as `Format` says.
+// Precisions bf16, int8 and f32-split: own kernels, activations between them as `Format` says.
 class MixedEncoder : public Encoder {
  public:
+  // Whether Create can: the statuses below.
+  static absl::Status Check(const EncoderConfig& config, kernels::mixed::Format format);
+  // `ranges` are for kInt8, which is less exact without them.
   // FAILED_PRECONDITION: the CPU lacks the instructions, or the model has a shape or a part that
   // these kernels do not compute (the message names it).
   static absl::StatusOr<std::unique_ptr<Encoder>> Create(const EncoderConfig& config,
                                                          const EncoderWeights& weights,
-                                                         kernels::mixed::Format format);
+                                                         kernels::mixed::Format format,
+                                                         const ActivationRanges& ranges = {});
   std::unique_ptr<Workspace> NewWorkspace(int max_tokens) const override;
   void Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
            Workspace& workspace) const override;
@@ -26,7 +30,7 @@ class MixedEncoder : public Encoder {
 
  private:
   MixedEncoder(const EncoderConfig& config, const EncoderWeights& weights,
-               kernels::mixed::Format format);
+               kernels::mixed::Format format, const ActivationRanges& ranges);
   void Embed(const PackedBatch& batch, MixedWorkspace& workspace) const;
 
   const EncoderConfig config_;

@@ -23,13 +23,13 @@ MixedWorkspace::MixedWorkspace(const EncoderConfig& config, Format format, int t
   intermediate = AlignedBuffer<uint16_t>(rows * chunk_stride);
   projected = AlignedBuffer<float>(rows * size);
   const int head_size = config.attention.head_size;
-  if (format == Format::kBf16) {
+  if (format != Format::kBf16) context_float = AlignedBuffer<float>(rows * attention);
+  if (AttendsInBf16(format)) {
     qkv = AlignedBuffer<uint16_t>(rows * qkv_stride);
     attention_scratch =
         AlignedBuffer<char>(kernels::mixed::AttentionScratchBytes(tokens, head_size));
   } else {
     qkv_float = AlignedBuffer<float>(rows * qkv_stride);
-    context_float = AlignedBuffer<float>(rows * attention);
     attention_scratch =
         AlignedBuffer<char>(kernels::AttentionScratchFloats(tokens, head_size) * sizeof(float));
   }

@@ -32,7 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--programs", type=Path, required=True,
                         help="folder of contexture and contexture-server")
     parser.add_argument("--out", type=Path, required=True, help="folder for results and converted models")
-    parser.add_argument("--precisions", nargs="*", default=["f32", "f32-split", "bf16"],
+    parser.add_argument("--precisions", nargs="*", default=["f32", "f32-split", "bf16", "int8"],
                         help="those of Contexture (default: %(default)s)")
     parser.add_argument("--peers", nargs="*", default=list(backends.PEERS), metavar="PEER",
                         choices=list(backends.PEERS), help="default: all of them")

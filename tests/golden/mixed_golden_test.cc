@@ -24,7 +24,8 @@ using test_support::GoldenFile;
 using test_support::GoldenText;
 using test_support::SequenceVectors;
 
-// A split keeps 16 bits of each factor of a product, bfloat16 keeps 8.
+// A split keeps 16 bits of each factor of a product, bfloat16 keeps 8; int8 has 8 for a whole
+// range.
 struct Bound {
   Precision precision;
   Isa isa;  // that it needs
@@ -106,10 +107,12 @@ TEST_P(MixedGoldenTest, ABatchOfAllTextsGivesTheBitsOfEachAlone) {
 
 INSTANTIATE_TEST_SUITE_P(Precisions, MixedGoldenTest,
                          testing::Values(Bound{Precision::kFloat32Split, Isa::kAmx, 1e-4, 0.999999},
-                                         Bound{Precision::kBfloat16, Isa::kAvx512Bf16, 0.1,
-                                               0.9999}),
+                                         Bound{Precision::kBfloat16, Isa::kAvx512Bf16, 0.1, 0.9999},
+                                         Bound{Precision::kInt8, Isa::kAvx512Vnni, 0.5, 0.995}),
                          [](const auto& param) {
-                           return param.param.precision == Precision::kBfloat16 ? "Bf16" : "Split";
+                           std::string name(Name(param.param.precision));
+                           name.erase(std::remove(name.begin(), name.end(), '-'), name.end());
+                           return name;
                          });
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "core/kernels/mixed_kernels.h"
 #include "core/kernels/mixed_linear.h"
@@ -14,8 +15,11 @@ namespace contexture::kernels::mixed {
 namespace {
 
 // Relative to the value, or to 1 for smaller ones: a factor in bfloat16 is off by up to 2e-3, in a
-// split by 4e-6, and the sums here have tens of terms of order 1.
-constexpr float kTolerance[] = {5e-2f, 1e-4f};
+// split by 4e-6, in a byte by 1 / 510 of its row's range, and the sums here have tens of terms of
+// order 1.
+constexpr float ToleranceOf(Format format) {
+  return format == Format::kBf16 ? 5e-2f : format == Format::kSplit ? 1e-4f : 1e-1f;
+}
 
 // A format and the instruction set that computes it.
 struct Case {
@@ -41,15 +45,21 @@ class MixedTest : public testing::TestWithParam<Case> {
   Format format() const { return GetParam().format; }
   const Kernels* GetKernels() const { return kernels_; }
   float Allowed(float want) const {
-    return kTolerance[format() == Format::kSplit] * std::max(1.0f, std::fabs(want));
+    return ToleranceOf(format()) * std::max(1.0f, std::fabs(want));
   }
 
   // Floats [rows, columns] as activations, with the spare rows.
   AlignedBuffer<uint16_t> Activations(const AlignedBuffer<float>& x, int rows, int columns) const {
     const int stride = RowStride(format(), columns);
     AlignedBuffer<uint16_t> out(static_cast<size_t>(rows + kSpareRows) * stride);
-    GetKernels()->convert(format(),
-                          {x.data(), columns, out.data(), stride, columns, rows, columns});
+    GetKernels()->convert(format(), {.input = x.data(),
+                                     .input_stride = columns,
+                                     .output = out.data(),
+                                     .stride = stride,
+                                     .low_offset = LowOffset(format(), columns),
+                                     .rows = rows,
+                                     .columns = columns,
+                                     .factors = nullptr});
     return out;
   }
   // What activations stand for.
@@ -58,11 +68,19 @@ class MixedTest : public testing::TestWithParam<Case> {
     AlignedBuffer<float> out(static_cast<size_t>(rows) * columns);
     for (int r = 0; r < rows; ++r) {
       for (int c = 0; c < columns; ++c) {
-        const uint16_t* at = x.data() + static_cast<size_t>(r) * stride + c;
-        out[r * columns + c] = Widen(*at) + (format() == Format::kSplit ? Widen(at[columns]) : 0);
+        const uint16_t* row = x.data() + static_cast<size_t>(r) * stride;
+        const float low = format() == Format::kSplit ? Widen(row[c + columns]) : 0;
+        out[r * columns + c] =
+            format() == Format::kInt8 ? Dequantize(row, c, columns) : Widen(row[c]) + low;
       }
     }
     return out;
+  }
+  static float Dequantize(const uint16_t* row, int column, int columns) {
+    Quantization quantization;
+    std::memcpy(&quantization, row + LowOffset(Format::kInt8, columns), sizeof(quantization));
+    const int value = reinterpret_cast<const uint8_t*>(row)[column];
+    return quantization.scale * static_cast<float>(value - quantization.zero);
   }
   static float Widen(uint16_t x) {
     const uint32_t bits = static_cast<uint32_t>(x) << 16;
@@ -78,7 +96,7 @@ class MixedTest : public testing::TestWithParam<Case> {
                        Format format) {
     gemm.input = x.data();
     gemm.input_stride = RowStride(format, columns);
-    gemm.low_offset = columns;
+    gemm.low_offset = LowOffset(format, columns);
     gemm.rows = rows;
     return gemm;
   }
@@ -91,7 +109,12 @@ TEST_P(MixedTest, ConvertKeepsTheBitsOfItsFormat) {
   const auto x = RandomFloats(3 * 64, 1);
   const auto back = Values(Activations(x, 3, 64), 3, 64);
   for (size_t i = 0; i < x.size(); ++i) {
-    EXPECT_NEAR(back[i], x[i], std::fabs(x[i]) * (format() == Format::kSplit ? 0x1p-16f : 0x1p-8f));
+    const float* row = x.data() + i / 64 * 64;
+    const auto [low, high] = std::minmax_element(row, row + 64);
+    const float off = format() == Format::kSplit  ? std::fabs(x[i]) * 0x1p-16f
+                      : format() == Format::kBf16 ? std::fabs(x[i]) * 0x1p-8f
+                                                  : (*high - *low) / 255;  // half for zero's place
+    EXPECT_NEAR(back[i], x[i], off);
   }
 }
 
@@ -114,8 +137,9 @@ TEST_P(MixedTest, GemmsEqualReferenceForAllRowCounts) {
     reference::ApplyEpilogue({want.data(), bias.data(), rows, out, out, Epilogue::kBiasGeluErf});
     const int stride = RowStride(format(), out);
     AlignedBuffer<uint16_t> output(static_cast<size_t>(rows + kSpareRows) * stride);
-    GetKernels()->gemm_activation(
-        format(), gemm, {output.data(), stride, out, linear.bias(), Epilogue::kBiasGeluErf});
+    GetKernels()->gemm_activation(format(), gemm,
+                                  {output.data(), stride, LowOffset(format(), out), linear.bias(),
+                                   Epilogue::kBiasGeluErf, format()});
     const auto values = Values(output, rows, out);
     for (size_t i = 0; i < want.size(); ++i)
       ASSERT_NEAR(values[i], want[i], Allowed(want[i])) << rows;
@@ -135,9 +159,9 @@ TEST_P(MixedTest, EveryEpilogueEqualsReference) {
     reference::Multiply({x.data(), weight.data(), want.data(), rows, in, out});
     reference::ApplyEpilogue({want.data(), bias.data(), rows, out, out, epilogue});
     AlignedBuffer<uint16_t> output(static_cast<size_t>(rows + kSpareRows) * stride);
-    GetKernels()->gemm_activation(format(),
-                                  With(linear.Columns(0, out), activations, rows, in, format()),
-                                  {output.data(), stride, out, linear.bias(), epilogue});
+    GetKernels()->gemm_activation(
+        format(), With(linear.Columns(0, out), activations, rows, in, format()),
+        {output.data(), stride, LowOffset(format(), out), linear.bias(), epilogue, format()});
     const auto values = Values(output, rows, out);
     for (size_t i = 0; i < want.size(); ++i) {
       ASSERT_NEAR(values[i], want[i], Allowed(want[i])) << static_cast<int>(epilogue);
@@ -154,12 +178,20 @@ TEST_P(MixedTest, DepthInPartsAndColumnsInPartsGiveTheSameBits) {
   AlignedBuffer<float> parts(whole.size());
   GetKernels()->gemm_float(format(), With(linear.Columns(0, out), activations, rows, in, format()),
                            {whole.data(), out, nullptr, false});
+  const bool bytes = format() == Format::kInt8;
+  const MixedLinear chunked(format(), {{View(weight, out, in), {}}}, {{}, 64});
   for (int first : {0, 64}) {
-    GemmArgs gemm = With(linear.Depth(first, 64), activations, rows, in, format());
-    gemm.input += first;
+    GemmArgs gemm = With(chunked.Depth(first, 64), activations, rows, in, format());
+    const int elements = bytes ? first / 2 : first;
+    gemm.input += elements;
+    if (bytes) gemm.low_offset -= elements;
     GetKernels()->gemm_float(format(), gemm, {parts.data(), out, nullptr, first != 0});
   }
-  EXPECT_EQ(std::memcmp(whole.data(), parts.data(), sizeof(float) * rows * out), 0);
+  if (bytes) {  // each part's exact sum is rounded to float
+    EXPECT_LE(MaxDifference(whole, parts), 1e-3f);
+  } else {
+    EXPECT_EQ(std::memcmp(whole.data(), parts.data(), sizeof(float) * rows * out), 0);
+  }
   AlignedBuffer<float> right(whole.size());
   GetKernels()->gemm_float(format(), With(linear.Columns(32, 64), activations, rows, in, format()),
                            {right.data() + 32, out, nullptr, false});
@@ -195,7 +227,8 @@ TEST_P(MixedTest, NormEqualsReferenceAsFloatsAndActivations) {
     kernels::NormArgs norm = {input.data(), bias.data(), residual.data(),
                               gamma.data(), beta.data(), got.data(),
                               rows,         size,        1e-12f};
-    GetKernels()->norm(format(), {norm, activations.data(), stride, size});
+    GetKernels()->norm(format(),
+                       {norm, activations.data(), stride, LowOffset(format(), size), nullptr});
     norm.output = want.data();
     reference::Norm(norm);
     EXPECT_LE(MaxDifference(got, want), 5 * kElementwiseTolerance) << size;
@@ -206,16 +239,90 @@ TEST_P(MixedTest, NormEqualsReferenceAsFloatsAndActivations) {
 
 constexpr Case kBf16Cases[] = {{"Bf16Avx512", Format::kBf16, Isa::kAvx512Bf16},
                                {"Bf16Amx", Format::kBf16, Isa::kAmx}};
+constexpr Case kInt8Cases[] = {{"Int8Vnni", Format::kInt8, Isa::kAvx512Vnni},
+                               {"Int8WithBf16", Format::kInt8, Isa::kAvx512Bf16}};
 constexpr Case kSplitAmx = {"SplitAmx", Format::kSplit, Isa::kAmx};
 constexpr auto kCaseName = [](const auto& param) { return std::string(param.param.name); };
 
 INSTANTIATE_TEST_SUITE_P(Bf16, MixedTest, testing::ValuesIn(kBf16Cases), kCaseName);
+INSTANTIATE_TEST_SUITE_P(Int8, MixedTest, testing::ValuesIn(kInt8Cases), kCaseName);
 INSTANTIATE_TEST_SUITE_P(Split, MixedTest, testing::Values(kSplitAmx), kCaseName);
 
 TEST(MixedKernelsTest, AFormatWithoutItsInstructionsHasNoKernels) {
   EXPECT_EQ(mixed::GetKernels(Format::kBf16, Isa::kAvx512Vnni), nullptr);
   EXPECT_EQ(mixed::GetKernels(Format::kSplit, Isa::kAvx512Bf16), nullptr);
+  EXPECT_EQ(mixed::GetKernels(Format::kInt8, Isa::kAvx512), nullptr);
 }
+
+class Int8Test : public MixedTest {};
+
+// Whole numbers that fill their range are kept, and 32-bit sums of them are exact.
+TEST_P(Int8Test, ProductsOfIntegersAreExact) {
+  const int in = 96, out = 64, rows = 30;
+  AlignedBuffer<float> x(static_cast<size_t>(rows) * in), weight(static_cast<size_t>(out) * in);
+  for (size_t i = 0; i < x.size(); ++i) {
+    x[i] = i % in == 0 ? 155.0f : i % in == 1 ? -100.0f : static_cast<float>(i * 31 % 256) - 100;
+  }
+  for (size_t i = 0; i < weight.size(); ++i) {
+    weight[i] = i % in == 5 ? -127.0f : static_cast<float>(i * 37 % 255) - 127;
+  }
+  const MixedLinear linear(format(), {{View(weight, out, in), {}}});
+  const auto activations = Activations(x, rows, in);
+  AlignedBuffer<float> got(static_cast<size_t>(rows) * out);
+  GetKernels()->gemm_float(format(), With(linear.Columns(0, out), activations, rows, in, format()),
+                           {got.data(), out, nullptr, false});
+  for (int r = 0; r < rows; ++r) {
+    for (int c = 0; c < out; ++c) {
+      int64_t want = 0;
+      for (int k = 0; k < in; ++k)
+        want += std::lrint(x[r * in + k]) * std::lrint(weight[c * in + k]);
+      ASSERT_EQ(std::lrint(got[r * out + c]), want) << r << " " << c;
+    }
+  }
+}
+
+// One input column is a thousand times as large as the others, which then lose their bits to it.
+TEST_P(Int8Test, FactorsFromRangesKeepTheBitsOfSmallColumns) {
+  const int in = 64, out = 64, rows = 20;
+  auto x = RandomFloats(static_cast<size_t>(rows) * in, 1);
+  auto weight = RandomFloats(static_cast<size_t>(out) * in, 2, 0.1f);
+  for (int r = 0; r < rows; ++r) x[r * in + 7] *= 1000;
+  for (int c = 0; c < out; ++c) weight[c * in + 7] *= 1e-3f;
+  std::vector<float> ranges(in);
+  for (size_t i = 0; i < x.size(); ++i) ranges[i % in] = std::max(ranges[i % in], std::fabs(x[i]));
+  AlignedBuffer<float> want(static_cast<size_t>(rows) * out), got(want.size());
+  reference::Multiply({x.data(), weight.data(), want.data(), rows, in, out});
+  const auto error = [&](const MixedLinear& linear) {
+    const int stride = RowStride(format(), in), low_offset = LowOffset(format(), in);
+    AlignedBuffer<uint16_t> activations(static_cast<size_t>(rows) * stride);
+    GetKernels()->convert(format(), {x.data(), in, activations.data(), stride, low_offset, rows, in,
+                                     linear.input_factors()});
+    GetKernels()->gemm_float(format(),
+                             With(linear.Columns(0, out), activations, rows, in, format()),
+                             {got.data(), out, nullptr, false});
+    return MaxDifference(got, want);
+  };
+  const float plain = error(MixedLinear(format(), {{View(weight, out, in), {}}}));
+  const float scaled = error(MixedLinear(format(), {{View(weight, out, in), {}}}, {ranges}));
+  EXPECT_LT(scaled, plain / 20);
+}
+
+TEST_P(Int8Test, AValueThatIsNotFiniteDoesNotVanishInAByte) {
+  const int in = 32, out = 32;
+  const auto weight = RandomFloats(in * out, 1);
+  const MixedLinear linear(format(), {{View(weight, out, in), {}}});
+  for (float wrong : {std::nanf(""), INFINITY, -INFINITY}) {
+    auto x = RandomFloats(in, 2);
+    x[9] = wrong;
+    const auto activations = Activations(x, 1, in);
+    AlignedBuffer<float> got(out);
+    GetKernels()->gemm_float(format(), With(linear.Columns(0, out), activations, 1, in, format()),
+                             {got.data(), out, nullptr, false});
+    for (int c = 0; c < out; ++c) EXPECT_FALSE(std::isfinite(got[c])) << wrong;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Int8, Int8Test, testing::ValuesIn(kInt8Cases), kCaseName);
 
 class MixedAttentionTest : public MixedTest {};
 
@@ -226,8 +333,8 @@ TEST_P(MixedAttentionTest, EqualsReferenceForAllLengthsAndHeadSizes) {
     for (int length : {1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 100, 129, 512}) {
       const auto qkv = RandomFloats(static_cast<size_t>(length) * stride, length);
       AlignedBuffer<uint16_t> packed(static_cast<size_t>(length + kSpareRows) * stride);
-      GetKernels()->convert(Format::kBf16,
-                            {qkv.data(), stride, packed.data(), stride, 0, length, stride});
+      GetKernels()->convert(
+          Format::kBf16, {qkv.data(), stride, packed.data(), stride, 0, length, stride, nullptr});
       const int context_stride = RowStride(Format::kBf16, size);
       AlignedBuffer<uint16_t> context(static_cast<size_t>(length) * context_stride);
       AlignedBuffer<char> scratch(AttentionScratchBytes(length, head_size));

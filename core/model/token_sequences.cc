@@ -1,20 +1,21 @@
+#include "core/model/token_sequences.h"
+
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
-#include "client/cli/json.h"
-#include "client/cli/offline_bench.h"
+#include "nlohmann/json.hpp"
 
-namespace contexture::cli {
+namespace contexture {
 
-absl::StatusOr<Sequences> ReadSequences(const std::string& path) {
+absl::StatusOr<TokenSequences> ReadTokenSequences(const std::string& path) {
   std::ifstream file(path);
   if (!file) return absl::NotFoundError(absl::StrCat("cannot read ", path));
-  Sequences sequences;
+  TokenSequences sequences;
   int number = 0;
   for (std::string line; std::getline(file, line);) {
     ++number;
     if (line.empty()) continue;
-    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const nlohmann::json json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
     bool valid = json.is_array() && !json.empty();
     std::vector<uint32_t> ids;
     for (size_t i = 0; valid && i < json.size(); ++i) {
@@ -27,9 +28,10 @@ absl::StatusOr<Sequences> ReadSequences(const std::string& path) {
     }
     sequences.push_back(std::move(ids));
   }
-  if (sequences.empty())
+  if (sequences.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(path, " holds no sequence"));
+  }
   return sequences;
 }
 
-}  // namespace contexture::cli
+}  // namespace contexture
