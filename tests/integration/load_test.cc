@@ -57,6 +57,7 @@ std::vector<Exchange> MakeExchanges(const v1::Model& model) {
     const int length = std::uniform_int_distribution<int>(1, limit)(random);
     exchanges[i].request = IdsRequest({RandomIds(random, length, model.vocabulary_size())},
                                       i % 8 == 0 ? v1::OUTPUT_KIND_TOKENS : v1::OUTPUT_KIND_POOLED);
+    exchanges[i].request.set_bypass_cache(true);  // each is to be computed, not copied
   }
   return exchanges;
 }
