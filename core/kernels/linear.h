@@ -29,8 +29,8 @@ struct LinearSpec {
 // A part of the output features, as a model file holds it: parts are stacked in order (query, key,
 // value).
 struct LinearPart {
-  TensorView weight;  // [out, in], F32
-  TensorView bias;    // [out], F32, or absent: zeros
+  TensorView weight;  // [out, in], of a floating-point type
+  TensorView bias;    // [out], likewise, or absent: zeros
 };
 
 // A linear layer with its weights packed once. Immutable and safe from many threads. Row r of the

@@ -17,6 +17,7 @@ void Norm(const NormArgs& args) {
       if (args.residual != nullptr) x[c] += args.residual[at + c];
       mean += x[c] / args.size;
     }
+    if (!args.subtract_mean) mean = 0;
     for (double v : x) variance += (v - mean) * (v - mean) / args.size;
     for (int c = 0; c < args.size; ++c) {
       args.output[at + c] = static_cast<float>(
@@ -60,14 +61,25 @@ void ApplyEpilogue(const EpilogueArgs& args) {
   }
 }
 
+void Gate(const GateArgs& args) {
+  for (int r = 0; r < args.num_rows; ++r) {
+    float* row = args.rows + static_cast<size_t>(r) * 2 * args.columns;
+    for (int c = 0; c < args.columns; ++c) {
+      row[c] = static_cast<float>(Activate(args.activation, row[c]) * row[args.columns + c]);
+    }
+  }
+}
+
 double Score(const AttentionArgs& args, int query, int key) {
   if (args.causal && key > query) return -INFINITY;
+  if (args.window != 0 && std::abs(query - key) > args.window) return -INFINITY;
   double product = 0;
   for (int d = 0; d < args.head_size; ++d) {
     product += static_cast<double>(args.query[static_cast<size_t>(query) * args.stride + d]) *
                args.key[static_cast<size_t>(key) * args.stride + d];
   }
-  return product * args.scale - args.alibi_slope * std::abs(query - key);
+  const double bias = args.distance_bias == nullptr ? 0 : args.distance_bias[key - query];
+  return product * args.scale - args.alibi_slope * std::abs(query - key) + bias;
 }
 
 std::vector<double> Weights(const AttentionArgs& args, int query) {

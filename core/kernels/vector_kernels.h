@@ -12,7 +12,8 @@ namespace contexture::kernels {
 // row alone. Each has a slow twin in reference.h. Strides are in elements.
 
 // output[r] = norm(input[r] + bias + residual[r]) * gamma + beta over the last dimension, with the
-// population variance (LayerNorm: Ba, Kiros, Hinton 2016). `bias`, `residual` may be null.
+// population variance (LayerNorm: Ba, Kiros, Hinton 2016), or without the mean (RMSNorm: Zhang,
+// Sennrich 2019). `bias`, `residual` may be null.
 struct NormArgs {
   const float* input;     // [rows, size]
   const float* bias;      // [size] or null
@@ -23,6 +24,7 @@ struct NormArgs {
   int rows;
   int size;
   float epsilon;
+  bool subtract_mean = true;  // false: RMSNorm
 };
 
 // output[r] = input[r] + bias + residual[r]
@@ -47,6 +49,15 @@ struct EpilogueArgs {
   Epilogue epilogue;
 };
 
+// rows[r][c] = activation(rows[r][c]) * rows[r][columns + c]: the gate of a gated feed-forward (GLU
+// variants: Shazeer 2020), in place. The activation is the epilogue's, without a bias.
+struct GateArgs {
+  float* rows;  // [num_rows, 2 * columns]
+  int num_rows;
+  int columns;
+  Epilogue activation;
+};
+
 // Scaled dot-product attention of one sequence and one head (Vaswani et al. 2017):
 // context = softmax(scale * query key^T) value, the softmax exact over the whole row.
 struct AttentionArgs {
@@ -64,6 +75,11 @@ struct AttentionArgs {
   float* scratch;  // AttentionScratchFloats(key_length, head_size), 64-byte aligned
   // Score (i, j) is lowered by alibi_slope |i - j| after scaling (ALiBi: Press et al. 2022).
   float alibi_slope = 0.0f;
+  // Query i sees keys i - window .. i + window alone; 0: all keys.
+  int window = 0;
+  // Added to the scaled scores: element j - i for query i and key j, so the pointer is to the
+  // middle of 2 * key_length - 1 floats at least; null: nothing.
+  const float* distance_bias = nullptr;
 };
 // Enough for every instruction set.
 size_t AttentionScratchFloats(int key_length, int head_size);
@@ -76,6 +92,7 @@ struct VectorKernels {
   void (*add)(const AddArgs&);
   void (*epilogue)(const EpilogueArgs&);
   void (*attention)(const AttentionArgs&);
+  void (*gate)(const GateArgs&);
   // output[c] = pooled input[0 .. rows)[c]; input [rows, size] dense.
   void (*pool)(PoolMode, const float* input, int rows, int size, float* output);
   // Sum of squares of x[0 .. size).

@@ -5,6 +5,7 @@ namespace contexture::CTX_SIMD {
 using kernels::AddArgs;
 using kernels::Epilogue;
 using kernels::EpilogueArgs;
+using kernels::GateArgs;
 using kernels::NormArgs;
 using kernels::PoolMode;
 
@@ -41,7 +42,7 @@ inline float AddRow(const float* input, const float* bias, const float* residual
 }
 
 inline void NormRow(const NormArgs& args, float sum, float* row) {
-  const F32 mean = F32::Set(sum / static_cast<float>(args.size));
+  const F32 mean = args.subtract_mean ? F32::Set(sum / static_cast<float>(args.size)) : F32::Zero();
   F32 squares = F32::Zero();
   ForEachVector(args.size, [&](int c, int lanes) {
     F32 d = LoadLanes(row + c, lanes) - mean;
@@ -100,6 +101,33 @@ inline void ApplyEpilogue(const EpilogueArgs& args) {
       return ApplyActivation<Relu>(args);
     case Epilogue::kBiasSilu:
       return ApplyActivation<Silu>(args);
+  }
+}
+
+template <typename Activation>
+inline void GateRows(const GateArgs& args) {
+  for (int r = 0; r < args.num_rows; ++r) {
+    float* row = args.rows + static_cast<size_t>(r) * 2 * args.columns;
+    ForEachVector(args.columns, [&](int c, int lanes) {
+      const F32 gate = Activation::Apply(LoadLanes(row + c, lanes));
+      StoreLanes(gate * LoadLanes(row + args.columns + c, lanes), row + c, lanes);
+    });
+  }
+}
+
+inline void Gate(const GateArgs& args) {
+  switch (args.activation) {
+    case Epilogue::kNone:
+    case Epilogue::kBias:
+      return GateRows<Identity>(args);
+    case Epilogue::kBiasGeluErf:
+      return GateRows<GeluErf>(args);
+    case Epilogue::kBiasGeluTanh:
+      return GateRows<GeluTanh>(args);
+    case Epilogue::kBiasRelu:
+      return GateRows<Relu>(args);
+    case Epilogue::kBiasSilu:
+      return GateRows<Silu>(args);
   }
 }
 

@@ -14,6 +14,8 @@ struct Case {
   int queries, keys, head_size;
   bool causal;
   float alibi_slope = 0.0f;
+  int window = 0;
+  const float* distance_bias = nullptr;
 };
 
 class AttentionTest : public testing::TestWithParam<Isa> {
@@ -35,7 +37,9 @@ class AttentionTest : public testing::TestWithParam<Isa> {
             .scale = 1.0f / std::sqrt(static_cast<float>(c.head_size)),
             .causal = c.causal,
             .scratch = scratch.data(),
-            .alibi_slope = c.alibi_slope});
+            .alibi_slope = c.alibi_slope,
+            .window = c.window,
+            .distance_bias = c.distance_bias});
     return context;
   }
 };
@@ -73,6 +77,48 @@ TEST_P(AttentionTest, ScoresAreLoweredByTheSlopeTimesTheDistance) {
           }
         }
       }
+    }
+  }
+}
+
+TEST_P(AttentionTest, AWindowHidesTheKeysOutsideIt) {
+  for (int length : {1, 2, 9, 16, 17, 40, 131}) {
+    for (int head_size : {4, 20, 64}) {
+      for (bool causal : {false, true}) {
+        for (int window : {1, 3, 16, 17, 64}) {
+          const Case c = {length, length, head_size, causal, 0.0f, window};
+          const auto qkv =
+              RandomFloats(static_cast<size_t>(length) * 3 * head_size, length + head_size);
+          const auto got = Run(GetVectorKernels(GetParam()).attention, c, qkv);
+          EXPECT_LE(MaxDifference(got, Run(reference::Attend, c, qkv)), 3 * kElementwiseTolerance)
+              << "length " << length << " head " << head_size << " causal " << causal << " window "
+              << window;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(AttentionTest, WhatLiesOutsideTheWindowDoesNotMatterAtAll) {
+  const Case c = {60, 60, 16, false, 0.0f, 5};
+  auto qkv = RandomFloats(static_cast<size_t>(60) * 3 * 16, 4);
+  const auto before = Run(GetVectorKernels(GetParam()).attention, c, qkv);
+  for (int i = 36; i < 60; ++i) {
+    for (int d = 0; d < 48; ++d) qkv[i * 48 + d] = 1e9f;
+  }
+  const auto after = Run(GetVectorKernels(GetParam()).attention, c, qkv);
+  EXPECT_EQ(std::memcmp(before.data(), after.data(), 31 * 16 * sizeof(float)), 0);
+}
+
+TEST_P(AttentionTest, ABiasOfTheDistanceIsAddedToTheScaledScores) {
+  for (int length : {1, 5, 16, 33, 100}) {
+    for (int window : {0, 7}) {
+      const auto bias = RandomFloats(2 * length - 1, length, 2.0f);
+      const Case c = {length, length, 24, window == 7, 0.0f, window, bias.data() + length - 1};
+      const auto qkv = RandomFloats(static_cast<size_t>(length) * 3 * 24, length);
+      const auto got = Run(GetVectorKernels(GetParam()).attention, c, qkv);
+      EXPECT_LE(MaxDifference(got, Run(reference::Attend, c, qkv)), 3 * kElementwiseTolerance)
+          << "length " << length << " window " << window;
     }
   }
 }

@@ -21,7 +21,7 @@ TEST_P(VectorKernelsTest, TableIsOfTheAskedInstructionSet) { EXPECT_EQ(kernels()
 
 TEST_P(VectorKernelsTest, NormEqualsReferenceForAllSizesAndOptionalParts) {
   for (int size : kSizes) {
-    for (int parts = 0; parts < 4; ++parts) {
+    for (int parts = 0; parts < 8; ++parts) {
       const int rows = 3;
       const auto input = RandomFloats(rows * size, 1), residual = RandomFloats(rows * size, 2);
       const auto bias = RandomFloats(size, 3), gamma = RandomFloats(size, 4);
@@ -35,7 +35,8 @@ TEST_P(VectorKernelsTest, NormEqualsReferenceForAllSizesAndOptionalParts) {
                        got.data(),
                        rows,
                        size,
-                       1e-5f};
+                       1e-5f,
+                       /*subtract_mean=*/(parts & 4) == 0};
       kernels().norm(args);
       args.output = want.data();
       reference::Norm(args);
@@ -85,6 +86,19 @@ TEST_P(VectorKernelsTest, ActivationsEqualReferenceOverTheirWholeRange) {
     reference::ApplyEpilogue({want.data(), bias.data(), 1, columns, columns, epilogue});
     EXPECT_LE(MaxDifference(got, want), 3 * kElementwiseTolerance)
         << "epilogue " << static_cast<int>(epilogue);
+  }
+}
+
+TEST_P(VectorKernelsTest, GateEqualsReference) {
+  for (Epilogue activation : {Epilogue::kNone, Epilogue::kBiasGeluErf, Epilogue::kBiasGeluTanh,
+                              Epilogue::kBiasRelu, Epilogue::kBiasSilu}) {
+    for (int columns : kSizes) {
+      auto got = RandomFloats(3 * 2 * columns, columns), want = RandomFloats(6 * columns, columns);
+      kernels().gate({got.data(), 3, columns, activation});
+      reference::Gate({want.data(), 3, columns, activation});
+      EXPECT_LE(MaxDifference(got, want), 2 * kElementwiseTolerance)
+          << "activation " << static_cast<int>(activation) << " columns " << columns;
+    }
   }
 }
 
