@@ -1,17 +1,25 @@
 #include "core/engine/flops.h"
 
+#include <algorithm>
+
 #include "core/kernels/gemm_rate.h"
 
 namespace contexture {
 
 double EncodeFlops(const EncoderConfig& config, int length) {
   const double hidden = config.hidden_size;
-  const double attention =
-      static_cast<double>(config.attention.num_heads) * config.attention.head_size;
-  const double linear =
-      2.0 * hidden * (4.0 * attention + 2.0 * config.feed_forward.intermediate_size);
-  const double scores = 4.0 * attention * length;
-  return config.num_layers * length * (linear + scores);
+  const double query = config.attention.query_size(), key = config.attention.key_size();
+  const double feed_forward =
+      (config.feed_forward.gated ? 3.0 : 2.0) * config.feed_forward.intermediate_size;
+  const double linear = 2.0 * hidden * (2.0 * query + 2.0 * key + feed_forward);
+  double flops = 0;
+  if (config.embedding.projection) flops += 2.0 * length * config.embedding.size * hidden;
+  for (int layer = 0; layer < config.num_layers; ++layer) {
+    const int window = config.attention.LayerWindow(layer);
+    const int keys = window == 0 ? length : std::min(length, 2 * window + 1);
+    flops += length * (linear + 4.0 * query * keys);
+  }
+  return flops;
 }
 
 absl::StatusOr<double> MeasureGemmLimit(Precision precision, double seconds) {

@@ -5,6 +5,7 @@
 #include "absl/types/span.h"
 #include "core/model/encoder_config.h"
 #include "core/model/json_fields.h"
+#include "core/model/tensor_layout.h"
 
 namespace contexture {
 
@@ -23,30 +24,34 @@ struct SizeField {
   int& (*target)(EncoderConfig&);
 };
 struct ActivationField {
-  absl::string_view name;
-  absl::string_view fallback;  // when the field is absent
+  absl::string_view name = "";      // empty: the family has but one
+  absl::string_view fallback = "";  // when the field is absent
 };
 struct EpsilonField {
-  absl::string_view name;
-  double fallback;  // when the field is absent
+  absl::string_view name = "";  // as above
+  double fallback = 0.0;
 };
 
-// A family: what its config.json calls things, and what is the same in all its models.
+// A family: what its config.json and its tensors call things, and what is the same in all its
+// models.
 struct Family {
-  absl::string_view model_type;
-  absl::Span<const SizeField> sizes;
-  ActivationField activation;
-  EpsilonField epsilon;
-  absl::Span<const absl::string_view> others;  // fields that `complete` reads
-  absl::Span<const FixedField> fixed;
-  absl::Span<const absl::string_view> harmless;  // besides kHarmlessFields
+  absl::Span<const absl::string_view> model_types = {};
+  // Not empty: the row is of files that have this field, and stands before the others of its types,
+  // which share its tensors.
+  absl::string_view marker = "";
+  absl::Span<const SizeField> sizes = {};
+  ActivationField activation = {};
+  EpsilonField epsilon = {};
+  absl::Span<const absl::string_view> others = {};  // fields that `complete` reads
+  absl::Span<const FixedField> fixed = {};
+  absl::Span<const absl::string_view> harmless = {};  // besides kHarmlessFields
   // Reads `others` and sets what follows from the fields. The sizes, also of heads, are there.
   // Codes: those of ReadEncoderConfig.
-  absl::Status (*complete)(const Json&, EncoderConfig&);
+  absl::Status (*complete)(const Json&, EncoderConfig&) = nullptr;
+  const TensorNames* tensors = nullptr;
 };
 
-// The rows of config_reader.cc's table.
-extern const Family kBertFamily;
-extern const Family kTransformerEncoderFamily;
+// The rows, a group in each *_family.cc.
+absl::Span<const Family* const> AllFamilies();
 
 }  // namespace contexture

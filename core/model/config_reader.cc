@@ -1,5 +1,6 @@
 #include "core/model/config_reader.h"
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <string>
@@ -31,25 +32,32 @@ constexpr ActivationName kActivations[] = {{"gelu", Activation::kGeluErf},
                                            {"silu", Activation::kSilu},
                                            {"swish", Activation::kSilu}};
 
-const Family* const kFamilies[] = {&kBertFamily, &kTransformerEncoderFamily};
+absl::StatusOr<const Family*> FindFamily(const Json& json, const std::string& model_type) {
+  std::vector<absl::string_view> computed;
+  for (const Family* family : AllFamilies()) {
+    for (absl::string_view type : family->model_types) {
+      const bool marked = family->marker.empty() || json.contains(std::string(family->marker));
+      if (model_type == type && marked) return family;
+      computed.push_back(type);
+    }
+  }
+  computed.erase(std::unique(computed.begin(), computed.end()), computed.end());
+  return NotComputed(kWhat, "model_type", json["model_type"], absl::StrJoin(computed, ", "));
+}
 
-absl::StatusOr<const Family*> FindFamily(const Json& json) {
+absl::StatusOr<std::string> ReadModelType(const Json& json) {
   if (!json.contains("model_type")) {
     return absl::InvalidArgumentError(absl::StrCat(kWhat, " lacks 'model_type'"));
   }
   const Json& value = json["model_type"];
   if (!value.is_string()) return WrongType(kWhat, "model_type", value, "a string");
-  std::vector<absl::string_view> computed;
-  for (const Family* family : kFamilies) {
-    if (value.get_ref<const std::string&>() == family->model_type) return family;
-    computed.push_back(family->model_type);
-  }
-  return NotComputed(kWhat, "model_type", value, absl::StrJoin(computed, ", "));
+  return value.get<std::string>();
 }
 
 absl::Status CheckFamilyFields(const Json& json, const Family& family) {
-  std::vector<absl::string_view> known = {"model_type", family.activation.name,
-                                          family.epsilon.name};
+  std::vector<absl::string_view> known = {"model_type"};
+  if (!family.activation.name.empty()) known.push_back(family.activation.name);
+  if (!family.epsilon.name.empty()) known.push_back(family.epsilon.name);
   for (const SizeField& size : family.sizes) known.push_back(size.field.name);
   known.insert(known.end(), family.others.begin(), family.others.end());
   std::vector<FixedField> fixed(family.fixed.begin(), family.fixed.end());
@@ -60,7 +68,8 @@ absl::Status CheckFamilyFields(const Json& json, const Family& family) {
 }
 
 absl::StatusOr<Activation> ReadActivation(const Json& json, const ActivationField& field) {
-  const Json value = json.value(std::string(field.name), Json(std::string(field.fallback)));
+  Json value = std::string(field.fallback);
+  if (!field.name.empty()) value = json.value(std::string(field.name), value);
   if (!value.is_string()) return WrongType(kWhat, field.name, value, "a string");
   std::vector<absl::string_view> computed;
   for (const ActivationName& known : kActivations) {
@@ -71,21 +80,32 @@ absl::StatusOr<Activation> ReadActivation(const Json& json, const ActivationFiel
 }
 
 absl::StatusOr<float> ReadEpsilon(const Json& json, const EpsilonField& field) {
+  if (field.name.empty()) return static_cast<float>(field.fallback);
   // Below the smallest normal float it would be no epsilon.
   return ReadNumber(json, kWhat,
                     {.name = field.name, .min = 1e-37, .max = 1.0, .fallback = field.fallback});
 }
 
-// The sizes of the heads, from those of the model.
-absl::Status CompleteAttention(EncoderConfig& config) {
+absl::Status CheckDivides(int total, absl::string_view what, int parts, absl::string_view of) {
+  if (total % parts == 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      kWhat, ": the ", what, " ", total, " is not divisible by the number of ", of, " ", parts));
+}
+
+// The sizes that follow from others where the file is silent.
+absl::Status CompleteSizes(EncoderConfig& config) {
   AttentionConfig& attention = config.attention;
-  if (config.hidden_size % attention.num_heads != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(kWhat, ": the hidden size ", config.hidden_size,
-                     " is not divisible by the number of attention heads ", attention.num_heads));
+  if (attention.head_size == 0) {
+    CTX_RETURN_IF_ERROR(
+        CheckDivides(config.hidden_size, "hidden size", attention.num_heads, "attention heads"));
+    attention.head_size = config.hidden_size / attention.num_heads;
   }
-  attention.head_size = config.hidden_size / attention.num_heads;
+  if (attention.num_key_value_heads == 0) attention.num_key_value_heads = attention.num_heads;
+  CTX_RETURN_IF_ERROR(CheckDivides(attention.num_heads, "number of attention heads",
+                                   attention.num_key_value_heads, "key-value heads"));
   attention.scale = 1.0f / std::sqrt(static_cast<float>(attention.head_size));
+  if (config.num_layer_weights == 0) config.num_layer_weights = config.num_layers;
+  if (config.embedding.size == 0) config.embedding.size = config.hidden_size;
   return absl::OkStatus();
 }
 
@@ -93,16 +113,16 @@ absl::Status CompleteAttention(EncoderConfig& config) {
 
 absl::StatusOr<EncoderConfig> ReadEncoderConfig(absl::string_view json_text) {
   CTX_ASSIGN_OR_RETURN(const Json json, ParseJsonObject(json_text, kWhat));
-  CTX_ASSIGN_OR_RETURN(const Family* family, FindFamily(json));
   EncoderConfig config;
-  config.model_type = std::string(family->model_type);
+  CTX_ASSIGN_OR_RETURN(config.model_type, ReadModelType(json));
+  CTX_ASSIGN_OR_RETURN(const Family* family, FindFamily(json, config.model_type));
   for (const SizeField& size : family->sizes) {
     CTX_ASSIGN_OR_RETURN(size.target(config), ReadInteger(json, kWhat, size.field));
   }
   CTX_ASSIGN_OR_RETURN(config.feed_forward.activation, ReadActivation(json, family->activation));
   CTX_ASSIGN_OR_RETURN(config.norm_epsilon, ReadEpsilon(json, family->epsilon));
   CTX_RETURN_IF_ERROR(CheckFamilyFields(json, *family));
-  CTX_RETURN_IF_ERROR(CompleteAttention(config));
+  CTX_RETURN_IF_ERROR(CompleteSizes(config));
   CTX_RETURN_IF_ERROR(family->complete(json, config));
   return config;
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace contexture {
 
@@ -17,44 +18,111 @@ enum class PositionKind {
   kRotary,         // rotates queries and keys (Su et al. 2021)
   kAlibi,          // lowers scores by the distance (Press et al. 2022)
 };
+enum class NormKind {
+  kLayer,  // LayerNorm (Ba, Kiros, Hinton 2016)
+  kRms,    // RMSNorm (Zhang, Sennrich 2019)
+};
 enum class NormPlacement {
-  kPost,  // norm(x + f(x)): BERT, the original Transformer
-  kPre,   // x + f(norm(x))
+  kPost,      // norm(x + f(x)): BERT, the original Transformer
+  kPre,       // x + f(norm(x))
+  kSandwich,  // x + norm(f(norm(x))): Gemma 3
 };
 enum class Activation { kGeluErf, kGeluTanh, kRelu, kSilu };
+
+// How the angles of rotary positions are stretched beyond the lengths of the training.
+enum class RotaryScaling {
+  kNone,
+  kLinear,  // angles are divided by `factor`
+  kNtk,     // theta grows by `factor`, angles shrink by factor^(2 / head_size): GTE's "ntk"
+  kLlama3,  // low frequencies are divided by `factor`, high ones kept, those between blended
+};
+
+struct RotaryConfig {
+  float theta = 10000.0f;  // pair i turns by theta^(-2i / head_size) per position
+  RotaryScaling scaling = RotaryScaling::kNone;
+  float factor = 1.0f;
+  // kLlama3: wavelengths above original_length / low_frequency_factor are stretched, those below
+  // original_length / high_frequency_factor are not.
+  float low_frequency_factor = 1.0f;
+  float high_frequency_factor = 4.0f;
+  int original_length = 0;
+};
 
 struct PositionConfig {
   PositionKind kind = PositionKind::kLearned;
   int num_positions = 0;  // positions there are, at most; rows of kLearned's table after `offset`
   int offset = 0;         // kLearned: the row of position 0 (RoBERTa: padding_idx + 1)
-  float rotary_theta = 10000.0f;  // kRotary: pair i turns by theta^(-2i / head_size) per position
+  RotaryConfig rotary;    // kRotary
+  RotaryConfig local_rotary;  // kRotary: of the layers with a window
+};
+
+// Scores (i, j) of a head grow by an element of a learned table that depends on the bucket of j - i
+// (T5: Raffel et al. 2020, 2.1).
+struct RelativeBiasConfig {
+  int num_buckets = 0;   // 0: no such bias
+  int max_distance = 0;  // longer distances share a bucket
 };
 
 struct AttentionConfig {
   int num_heads = 0;
-  int head_size = 0;   // num_heads * head_size need not equal hidden_size
-  float scale = 0.0f;  // scores = scale * q.k; usually 1 / sqrt(head_size)
+  int num_key_value_heads = 0;  // divides num_heads (grouped queries: Ainslie et al. 2023)
+  int head_size = 0;            // num_heads * head_size need not equal hidden_size
+  float scale = 0.0f;           // scores = scale * q.k; usually 1 / sqrt(head_size)
   bool causal = false;
+  bool query_key_norm = false;  // a norm of norm_kind over each head's query and key
+  int window = 0;               // token i sees i - window .. i + window; 0: all tokens
+  std::vector<bool> local;      // by layer: whether `window` holds there; empty: in every layer
+  RelativeBiasConfig relative_bias;
+
+  int query_size() const { return num_heads * head_size; }
+  int key_size() const { return num_key_value_heads * head_size; }
+  // What layer LAYER's window is.
+  int LayerWindow(int layer) const { return local.empty() || local[layer] ? window : 0; }
 };
 
 struct FeedForwardConfig {
   int intermediate_size = 0;
   Activation activation = Activation::kGeluErf;
+  bool gated = false;  // down(activation(gate x) * up x) (Shazeer 2020), not down(activation(up x))
+};
+
+struct EmbeddingConfig {
+  int size = 0;             // of the tables
+  bool projection = false;  // a linear layer to hidden_size follows; else size is hidden_size
+  float scale = 1.0f;       // token embeddings are multiplied by it
+  bool norm = true;         // a norm after the sum of the embeddings
+  // ESM's inference without dropout of tokens: the embedding of mask_token is zero, and the others
+  // of its sequence are divided by the part of tokens that are no mask.
+  int64_t mask_token = -1;  // -1: no such rule
+};
+
+// Which linear layers and norms have a bias.
+struct BiasConfig {
+  bool query_key_value = true;
+  bool attention_output = true;
+  bool up = true;  // and the gate
+  bool down = true;
+  bool norm = true;
+
+  static BiasConfig All(bool biases) { return {biases, biases, biases, biases, biases}; }
 };
 
 struct EncoderConfig {
-  std::string model_type;  // as config.json says it; for messages
+  std::string model_type;  // as config.json says it
   int hidden_size = 0;
   int num_layers = 0;
+  int num_layer_weights = 0;  // layers share weights in equal runs (ALBERT); divides num_layers
   int vocabulary_size = 0;
   int type_vocabulary_size = 0;  // 0: no type embedding
-  float embedding_scale = 1.0f;  // token embeddings are multiplied by it
-  bool embedding_norm = true;    // a norm after the sum of the embeddings
   int max_length = 0;            // most tokens of one sequence
-  float norm_epsilon = 0.0f;
+  EmbeddingConfig embedding;
+  NormKind norm_kind = NormKind::kLayer;
   NormPlacement norm_placement = NormPlacement::kPost;
-  bool biases = true;       // of linear layers and norms
-  bool final_norm = false;  // a norm after the last layer
+  float norm_epsilon = 0.0f;
+  float norm_weight_offset = 0.0f;   // added to the stored weights of norms (Gemma: 1)
+  bool first_attention_norm = true;  // kPre: whether layer 0 has it (ModernBERT: no)
+  bool final_norm = false;           // a norm after the last layer
+  BiasConfig biases;
   PositionConfig position;
   AttentionConfig attention;
   FeedForwardConfig feed_forward;

@@ -2,13 +2,14 @@
 
 #include <vector>
 
+#include "core/base/aligned_buffer.h"
 #include "core/tensor/tensor_view.h"
 
 namespace contexture {
 
 // The weights of an encoder as views into the file that holds them, bound once by name and shape.
-// Absent parts have a null `data`; an absent bias is zero. Data types: F32 (F16 and BF16 come with
-// the families that use them).
+// Absent parts have a null `data`; an absent bias is zero, an absent norm is none. Data types: F32,
+// F16 and BF16; whoever packs them widens them.
 
 struct LinearWeights {
   TensorView weight;  // [out, in]
@@ -16,26 +17,36 @@ struct LinearWeights {
 };
 
 struct NormWeights {
-  TensorView weight;  // [hidden]
-  TensorView bias;    // [hidden]
+  TensorView weight;  // [size]
+  TensorView bias;    // [size]
 };
 
 struct LayerWeights {
-  LinearWeights query, key, value;  // [heads * head_size, hidden]
-  LinearWeights attention_output;   // [hidden, heads * head_size]
-  NormWeights attention_norm;
-  LinearWeights up;    // [intermediate, hidden]
-  LinearWeights down;  // [hidden, intermediate]
-  NormWeights output_norm;
+  LinearWeights query;                // [heads * head_size, hidden]
+  LinearWeights key, value;           // [key-value heads * head_size, hidden]
+  NormWeights query_norm;             // [head_size]
+  NormWeights key_norm;               // [head_size]
+  LinearWeights attention_output;     // [hidden, heads * head_size]
+  NormWeights attention_norm;         // kPost: of the sum; else of the sublayer's input
+  NormWeights attention_output_norm;  // kSandwich: of what the sublayer returns
+  LinearWeights gate;                 // [intermediate, hidden]; only where gated
+  LinearWeights up;                   // [intermediate, hidden]
+  LinearWeights down;                 // [hidden, intermediate]
+  NormWeights output_norm;            // of the feed-forward, as attention_norm
+  NormWeights feed_forward_output_norm;
 };
 
 struct EncoderWeights {
-  TensorView token_embedding;     // [vocabulary, hidden]
-  TensorView position_embedding;  // [offset + num_positions, hidden], or kSparseLearned's + 1
-  TensorView type_embedding;      // [type_vocabulary, hidden]
-  NormWeights embedding_norm;
-  std::vector<LayerWeights> layers;
+  TensorView token_embedding;     // [vocabulary, embedding]
+  TensorView position_embedding;  // [offset + num_positions, embedding], or kSparseLearned's + 1
+  TensorView type_embedding;      // [type_vocabulary, embedding]
+  NormWeights embedding_norm;     // [embedding]
+  LinearWeights embedding_projection;  // [hidden, embedding]
+  TensorView relative_bias;            // [buckets, heads]
+  std::vector<LayerWeights> layers;    // [num_layer_weights]
   NormWeights final_norm;
+  // What a file holds in another order (a transposed matrix), rearranged; views lead there.
+  std::vector<AlignedBuffer<char>> rearranged;
 };
 
 }  // namespace contexture

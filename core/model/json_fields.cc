@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
 
 namespace contexture {
@@ -40,29 +41,43 @@ absl::Status CheckFields(const Json& object, absl::string_view what, const Field
 absl::StatusOr<int> ReadInteger(const Json& object, absl::string_view what,
                                 const IntegerField& field) {
   const auto found = object.find(std::string(field.name));
-  if (found == object.end()) {
+  if (found == object.end() || (found->is_null() && field.fallback.has_value())) {
     if (field.fallback.has_value()) return *field.fallback;
     return absl::InvalidArgumentError(absl::StrCat(what, " lacks ", Quote(field.name)));
   }
   if (!found->is_number_integer()) return WrongType(what, field.name, *found, "an integer");
   // The parser keeps only negative numbers as signed ones.
-  const uint64_t value = found->is_number_unsigned() ? found->get<uint64_t>() : 0;
-  if (value < 1 || value > static_cast<uint64_t>(field.max)) {
+  const bool fits = found->is_number_unsigned() &&
+                    found->get<uint64_t>() >= static_cast<uint64_t>(field.min) &&
+                    found->get<uint64_t>() <= static_cast<uint64_t>(field.max);
+  if (!fits) {
     return absl::InvalidArgumentError(absl::StrCat(what, " ", Quote(field.name), " is ",
-                                                   Show(*found), "; allowed are 1 .. ", field.max));
+                                                   Show(*found), "; allowed are ", field.min,
+                                                   " .. ", field.max));
   }
-  return static_cast<int>(value);
+  return found->get<int>();
 }
 
 absl::StatusOr<bool> ReadBoolean(const Json& object, absl::string_view what,
                                  const BooleanField& field) {
   const auto found = object.find(std::string(field.name));
-  if (found == object.end()) {
+  if (found == object.end() || (found->is_null() && field.fallback.has_value())) {
     if (field.fallback.has_value()) return *field.fallback;
     return absl::InvalidArgumentError(absl::StrCat(what, " lacks ", Quote(field.name)));
   }
   if (!found->is_boolean()) return WrongType(what, field.name, *found, "true or false");
   return found->get<bool>();
+}
+
+absl::StatusOr<std::string> ReadWord(const Json& object, absl::string_view what,
+                                     const WordField& field) {
+  const Json value = object.value(std::string(field.name), Json(std::string(field.fallback)));
+  if (!value.is_string()) return WrongType(what, field.name, value, "a string");
+  const std::string word = value.get<std::string>();
+  for (absl::string_view computed : field.computed) {
+    if (word == computed) return word;
+  }
+  return NotComputed(what, field.name, value, absl::StrJoin(field.computed, ", "));
 }
 
 absl::StatusOr<float> ReadNumber(const Json& object, absl::string_view what,

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <initializer_list>
 #include <optional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -33,10 +35,12 @@ struct IntegerField {
   absl::string_view name;
   int max = 0;
   std::optional<int> fallback =
-      std::nullopt;  // used when the field is absent; none: it is required
+      std::nullopt;  // used when the field is absent or null; none: it is required
+  int min = 1;
 };
 
-// The integer 1 .. max of a field. INVALID_ARGUMENT: absent, no integer, or out of range.
+// The integer min .. max of a field, min >= 0. INVALID_ARGUMENT: absent, no integer, or out of
+// range.
 absl::StatusOr<int> ReadInteger(const Json& object, absl::string_view what,
                                 const IntegerField& field);
 
@@ -48,6 +52,16 @@ struct BooleanField {
 // INVALID_ARGUMENT: absent, or neither true nor false.
 absl::StatusOr<bool> ReadBoolean(const Json& object, absl::string_view what,
                                  const BooleanField& field);
+
+struct WordField {
+  absl::string_view name;
+  std::initializer_list<absl::string_view> computed;
+  absl::string_view fallback;  // when the field is absent
+};
+
+// One of some words. INVALID_ARGUMENT: no string. FAILED_PRECONDITION: another word.
+absl::StatusOr<std::string> ReadWord(const Json& object, absl::string_view what,
+                                     const WordField& field);
 
 struct NumberField {
   absl::string_view name;

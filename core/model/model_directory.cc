@@ -13,6 +13,7 @@
 #include "core/model/model_files.h"
 #include "core/model/safetensors.h"
 #include "core/model/sentence_transformers.h"
+#include "core/model/tensor_files.h"
 #include "core/model/weight_binder.h"
 
 namespace contexture {
@@ -40,12 +41,8 @@ absl::Status CheckPresent(const ModelFiles& files, absl::string_view folder,
   if (missing.empty()) return absl::OkStatus();
   std::string message = absl::StrCat("model directory ", files.directory(), " lacks ",
                                      absl::StrJoin(missing, " and "));
-  if (files.Exists(Join(folder, "model.safetensors.index.json"))) {
-    absl::StrAppend(&message,
-                    "; its weights are split over several files, but only a single "
-                    "model.safetensors is read");
-  } else if (files.Exists(Join(folder, "pytorch_model.bin")) &&
-             !files.Exists(Join(folder, "model.safetensors"))) {
+  if (files.Exists(Join(folder, "pytorch_model.bin")) &&
+      !files.Exists(Join(folder, "model.safetensors"))) {
     absl::StrAppend(&message,
                     "; it holds pytorch_model.bin, but only the safetensors format is read");
   }
@@ -59,13 +56,14 @@ class Loader {
 
   absl::StatusOr<ModelDirectory> Load() {
     CTX_RETURN_IF_ERROR(ReadModules());
+    CTX_RETURN_IF_ERROR(FindWeightFiles());
     CTX_RETURN_IF_ERROR(CheckFiles());
     CTX_ASSIGN_OR_RETURN(const absl::string_view config, files_.Read(Inner("config.json")));
     CTX_ASSIGN_OR_RETURN(model_.config, ReadEncoderConfig(config));
     CTX_RETURN_IF_ERROR(ReadPoolingModule());
     CTX_RETURN_IF_ERROR(ReadTextLength());
     CTX_RETURN_IF_ERROR(ReadTokenizerFile());
-    CTX_ASSIGN_OR_RETURN(model_.file, Safetensors::Open(files_.Path(Inner("model.safetensors"))));
+    CTX_RETURN_IF_ERROR(OpenWeightFiles());
     CTX_ASSIGN_OR_RETURN(model_.weights, BindWeights(*model_.file, model_.config));
     CTX_RETURN_IF_ERROR(SetFingerprint());
     return std::move(model_);
@@ -88,8 +86,30 @@ class Loader {
     return CheckPrompts(prompts);
   }
 
+  // A single file, or those that an index names.
+  absl::Status FindWeightFiles() {
+    weight_files_ = {"model.safetensors"};
+    const std::string index = Inner("model.safetensors.index.json");
+    if (files_.Exists(Inner(weight_files_[0])) || !files_.Exists(index)) return absl::OkStatus();
+    CTX_ASSIGN_OR_RETURN(const absl::string_view text, files_.Read(index));
+    CTX_ASSIGN_OR_RETURN(weight_files_, ReadTensorIndex(text));
+    return absl::OkStatus();
+  }
+
+  absl::Status OpenWeightFiles() {
+    std::vector<std::unique_ptr<Safetensors>> opened;
+    for (const std::string& name : weight_files_) {
+      CTX_ASSIGN_OR_RETURN(auto file, Safetensors::Open(files_.Path(Inner(name))));
+      weight_contents_.push_back({Inner(name), file->contents()});
+      opened.push_back(std::move(file));
+    }
+    CTX_ASSIGN_OR_RETURN(model_.file, TensorFiles::Join(std::move(opened), weight_files_));
+    return absl::OkStatus();
+  }
+
   absl::Status CheckFiles() const {
-    std::vector<std::string> names = {Inner("config.json"), Inner("model.safetensors")};
+    std::vector<std::string> names = {Inner("config.json")};
+    for (const std::string& file : weight_files_) names.push_back(Inner(file));
     if (modules_.has_value()) names.push_back(PoolingFile());
     return CheckPresent(files_, modules_.has_value() ? modules_->transformer_path : "", names);
   }
@@ -127,13 +147,15 @@ class Loader {
 
   absl::Status SetFingerprint() {
     std::vector<NamedContents> contents = files_.contents();
-    contents.push_back({Inner("model.safetensors"), model_.file->contents()});
+    contents.insert(contents.end(), weight_contents_.begin(), weight_contents_.end());
     CTX_ASSIGN_OR_RETURN(model_.fingerprint, Fingerprint(contents));
     return absl::OkStatus();
   }
 
   ModelFiles files_;
   std::optional<SentenceModules> modules_;  // none: no modules.json
+  std::vector<std::string> weight_files_;   // beside config.json
+  std::vector<NamedContents> weight_contents_;
   ModelDirectory model_;
 };
 

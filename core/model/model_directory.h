@@ -10,7 +10,7 @@
 
 namespace contexture {
 
-class Safetensors;
+class TensorSource;
 
 enum class PoolingKind { kCls, kMean, kMax, kLast };
 
@@ -30,7 +30,7 @@ struct ModelDirectory {
   std::string tokenizer_path;  // empty: the directory holds no tokenizer.json
   std::string fingerprint;     // SHA-256, hex, over weights, config, pooling and tokenizer files
   EncoderWeights weights;
-  std::unique_ptr<Safetensors> file;
+  std::unique_ptr<TensorSource> file;
 
   ModelDirectory();
   ModelDirectory(ModelDirectory&&) noexcept;
@@ -38,7 +38,8 @@ struct ModelDirectory {
   ~ModelDirectory();
 };
 
-// Reads DIRECTORY (config.json, model.safetensors, optionally modules.json, 1_Pooling/config.json,
+// Reads DIRECTORY (config.json, model.safetensors or the files that model.safetensors.index.json
+// names, optionally modules.json, 1_Pooling/config.json,
 // sentence_bert_config.json, tokenizer.json). A plain transformers directory without modules.json
 // pools by mean without normalisation. Errors: NOT_FOUND a missing directory or file;
 // INVALID_ARGUMENT a broken or hostile file; FAILED_PRECONDITION a model this version does not

@@ -9,13 +9,14 @@
 #include "absl/strings/string_view.h"
 #include "core/model/mapped_file.h"
 #include "core/model/safetensors_header.h"
+#include "core/model/tensor_source.h"
 #include "core/tensor/tensor_view.h"
 
 namespace contexture {
 
 // A memory-mapped .safetensors file. The header is checked completely before anything of it is
 // used. The views point into the file and live as long as the object. Thread safe.
-class Safetensors {
+class Safetensors : public TensorSource {
  public:
   // NOT_FOUND: no such file. INVALID_ARGUMENT: a broken or hostile file. Both name PATH.
   static absl::StatusOr<std::unique_ptr<Safetensors>> Open(absl::string_view path);
@@ -23,16 +24,13 @@ class Safetensors {
   Safetensors(const Safetensors&) = delete;
   Safetensors& operator=(const Safetensors&) = delete;
 
-  // NOT_FOUND: no tensor NAME. FAILED_PRECONDITION: its dtype is none of core/tensor/data_type.h.
-  // Both name the tensor. The data is aligned to its element size.
-  absl::StatusOr<TensorView> Find(absl::string_view name) const;
-  bool Contains(absl::string_view name) const { return tensors_.contains(name); }
-  const std::vector<std::string>& names() const { return names_; }  // sorted
+  absl::StatusOr<TensorView> Find(absl::string_view name) const override;
+  bool Contains(absl::string_view name) const override { return tensors_.contains(name); }
+  const std::vector<std::string>& names() const override { return names_; }
 
   // The whole file, header included.
   absl::string_view contents() const { return file_.contents(); }
-  // Gives the file's pages back to the kernel; views stay valid and are read from the file again.
-  void ReleasePages() const { file_.ReleasePages(); }
+  void ReleasePages() const override { file_.ReleasePages(); }
 
  private:
   struct Entry {

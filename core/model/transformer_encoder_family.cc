@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
-#include "core/model/config_family.h"
+#include "core/model/families.h"
 #include "core/model/json_reader.h"
 
 namespace contexture {
@@ -94,7 +94,7 @@ absl::Status ReadPositions(const Json& json, EncoderConfig& config) {
   }
   if (sparse_table) position.kind = PositionKind::kSparseLearned;
   CTX_ASSIGN_OR_RETURN(
-      position.rotary_theta,
+      position.rotary.theta,
       ReadNumber(json, kConfigFile,
                  {.name = "rope_theta", .min = 1.0, .max = 1e12, .fallback = 10000.0}));
   config.max_length = position.num_positions;
@@ -107,18 +107,36 @@ absl::Status Complete(const Json& json, EncoderConfig& config) {
                        ReadBoolean(json, kConfigFile, {"norm_first", false}));
   config.norm_placement = norm_first ? NormPlacement::kPre : NormPlacement::kPost;
   CTX_ASSIGN_OR_RETURN(const bool scaled, ReadBoolean(json, kConfigFile, {"scale_embedding"}));
-  config.embedding_scale = scaled ? std::sqrt(static_cast<float>(config.hidden_size)) : 1.0f;
+  config.embedding.scale = scaled ? std::sqrt(static_cast<float>(config.hidden_size)) : 1.0f;
   CTX_ASSIGN_OR_RETURN(config.final_norm, ReadBoolean(json, kConfigFile, {"final_norm", false}));
-  CTX_ASSIGN_OR_RETURN(config.biases, ReadBoolean(json, kConfigFile, {"bias", true}));
+  CTX_ASSIGN_OR_RETURN(const bool biases, ReadBoolean(json, kConfigFile, {"bias", true}));
+  config.biases = BiasConfig::All(biases);
   config.type_vocabulary_size = 0;
-  config.embedding_norm = false;
+  config.embedding.norm = false;
   return absl::OkStatus();
 }
+
+constexpr TensorLayout kLayouts[] = {{
+    .anchor = "embedding.weight",
+    .token_embedding = "embedding.weight",
+    .position_embedding = "positions.weight",
+    .final_norm = "norm",
+    .layer = {.prefix = "layers.#.",
+              .query_key_value = "self_attn.in_proj_",
+              .attention_output = "self_attn.out_proj",
+              .attention_norm = "norm1",
+              .up = "linear1",
+              .down = "linear2",
+              .output_norm = "norm2"},
+}};
+constexpr absl::string_view kNoPrefix[] = {""};
+constexpr TensorNames kTensors = {kLayouts, kNoPrefix, {}};
+constexpr absl::string_view kModelTypes[] = {"transformer_encoder"};
 
 }  // namespace
 
 const Family kTransformerEncoderFamily = {
-    .model_type = "transformer_encoder",
+    .model_types = kModelTypes,
     .sizes = kSizes,
     .activation = {"activation", "relu"},
     .epsilon = {"layer_norm_eps", 1e-5},
@@ -126,6 +144,7 @@ const Family kTransformerEncoderFamily = {
     .fixed = {},
     .harmless = kHarmless,
     .complete = Complete,
+    .tensors = &kTensors,
 };
 
 }  // namespace contexture

@@ -1,7 +1,9 @@
 #include "core/model/weight_binder.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,150 +12,202 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "absl/types/span.h"
+#include "core/model/config_family.h"
 #include "core/model/json_reader.h"
+#include "core/tensor/widen.h"
 
 namespace contexture {
 namespace {
 
 using Shape = absl::InlinedVector<int64_t, 4>;
 
-// A tensor that the encoder needs and where its view goes: whole, or cut into as many equal
-// stretches of rows as there are targets.
+// A tensor that the encoder needs and where its view goes: whole, or cut into stretches of rows, as
+// many for each target as the target's view says.
 struct ExpectedTensor {
-  std::string name;
-  std::string old_name;  // another spelling of the name; empty: none
-  Shape shape;
-  absl::InlinedVector<TensorView*, 3> targets;
+  std::string name = {};
+  std::string old_name = {};  // another spelling of the name; empty: none
+  Shape shape = {};
+  bool transposed = false;  // the file has columns for rows
+  absl::InlinedVector<TensorView*, 3> targets = {};
 };
 
-// The tensors of an encoder, collected by its family.
+// The names of the weight and bias of a layer that is called NAME.
+std::string PartName(absl::string_view name, absl::string_view part) {
+  return absl::StrCat(name, absl::EndsWith(name, "_") ? "" : ".", part);
+}
+
+// The tensors of an encoder, collected from its configuration and its family's names.
 class ExpectedTensors {
  public:
-  explicit ExpectedTensors(absl::string_view prefix) : prefix_(prefix) {}
+  ExpectedTensors(const EncoderConfig& config, const TensorLayout& layout, absl::string_view prefix)
+      : config_(config), layout_(layout), prefix_(prefix) {}
 
-  void Add(const std::string& name, Shape shape, TensorView& target) {
-    AddStacked(name, std::move(shape), {&target});
-  }
-  void AddStacked(const std::string& name, Shape shape,
-                  absl::InlinedVector<TensorView*, 3> targets) {
-    list_.push_back({prefix_ + name, "", std::move(shape), std::move(targets)});
-  }
-  void AddLinear(const std::string& name, int64_t out, int64_t in, LinearWeights& target) {
-    Add(name + ".weight", {out, in}, target.weight);
-    Add(name + ".bias", {out}, target.bias);
-  }
-  // TensorFlow's spelling of the two, gamma and beta, is in many files too.
-  void AddNorm(const std::string& name, int64_t size, NormWeights& target) {
-    const std::string full = prefix_ + name;
-    list_.push_back({full + ".weight", full + ".gamma", {size}, {&target.weight}});
-    list_.push_back({full + ".bias", full + ".beta", {size}, {&target.bias}});
+  void Expect(EncoderWeights& weights) {
+    weights.layers.resize(config_.num_layer_weights);
+    ExpectEmbedding(weights);
+    for (int i = 0; i < config_.num_layer_weights; ++i) ExpectLayer(i, weights.layers[i]);
+    layer_prefix_.clear();
+    if (config_.final_norm) AddNorm(layout_.final_norm, config_.hidden_size, weights.final_norm);
   }
   const std::vector<ExpectedTensor>& list() const { return list_; }
 
  private:
+  struct Part {
+    LinearWeights* target;
+    int64_t out;
+  };
+  using Parts = absl::InlinedVector<Part, 3>;
+
+  void ExpectEmbedding(EncoderWeights& weights) {
+    const int64_t size = config_.embedding.size, positions = config_.position.num_positions;
+    AddTable(layout_.token_embedding, {config_.vocabulary_size, size}, weights.token_embedding);
+    if (config_.position.kind == PositionKind::kLearned) {
+      AddTable(layout_.position_embedding, {config_.position.offset + positions, size},
+               weights.position_embedding);
+    } else if (config_.position.kind == PositionKind::kSparseLearned) {
+      AddTable(layout_.position_embedding, {positions + 1, size}, weights.position_embedding);
+    }
+    if (config_.type_vocabulary_size > 0) {
+      AddTable(layout_.type_embedding, {config_.type_vocabulary_size, size},
+               weights.type_embedding);
+    }
+    if (config_.embedding.norm) AddNorm(layout_.embedding_norm, size, weights.embedding_norm);
+    if (config_.embedding.projection) {
+      AddLinear(layout_.embedding_projection, size, true,
+                {{&weights.embedding_projection, config_.hidden_size}});
+    }
+    if (const int64_t buckets = config_.attention.relative_bias.num_buckets; buckets > 0) {
+      AddTable(layout_.relative_bias, {buckets, config_.attention.num_heads},
+               weights.relative_bias);
+    }
+  }
+
+  void ExpectLayer(int number, LayerWeights& layer) {
+    const std::string text = absl::StrCat(number);
+    layer_prefix_ = absl::StrReplaceAll(layout_.layer.prefix, {{"#", text}});
+    ExpectAttention(layer);
+    ExpectFeedForward(layer);
+    ExpectNorms(number, layer);
+  }
+
+  void ExpectAttention(LayerWeights& layer) {
+    const LayerNames& names = layout_.layer;
+    const AttentionConfig& attention = config_.attention;
+    const int64_t hidden = config_.hidden_size;
+    const bool bias = config_.biases.query_key_value;
+    const Part query = {&layer.query, attention.query_size()};
+    const Part key = {&layer.key, attention.key_size()};
+    const Part value = {&layer.value, attention.key_size()};
+    if (names.query_key_value.empty()) {
+      AddLinear(names.query, hidden, bias, {query});
+      AddLinear(names.key, hidden, bias, {key});
+      AddLinear(names.value, hidden, bias, {value});
+    } else {
+      AddLinear(names.query_key_value, hidden, bias, {query, key, value});
+    }
+    if (attention.query_key_norm) {
+      AddNorm(names.query_norm, attention.head_size, layer.query_norm);
+      AddNorm(names.key_norm, attention.head_size, layer.key_norm);
+    }
+    AddLinear(names.attention_output, attention.query_size(), config_.biases.attention_output,
+              {{&layer.attention_output, hidden}});
+  }
+
+  void ExpectFeedForward(LayerWeights& layer) {
+    const LayerNames& names = layout_.layer;
+    const int64_t hidden = config_.hidden_size;
+    const int64_t inner = config_.feed_forward.intermediate_size;
+    const bool bias = config_.biases.up;
+    const Part gate = {&layer.gate, inner}, up = {&layer.up, inner};
+    if (!config_.feed_forward.gated) {
+      AddLinear(names.up, hidden, bias, {up});
+    } else if (!names.gate_up.empty()) {
+      AddLinear(names.gate_up, hidden, bias, {gate, up});
+    } else if (!names.up_gate.empty()) {
+      AddLinear(names.up_gate, hidden, bias, {up, gate});
+    } else {
+      AddLinear(names.gate, hidden, bias, {gate});
+      AddLinear(names.up, hidden, bias, {up});
+    }
+    AddLinear(names.down, inner, config_.biases.down, {{&layer.down, hidden}});
+  }
+
+  void ExpectNorms(int number, LayerWeights& layer) {
+    const LayerNames& names = layout_.layer;
+    const int64_t hidden = config_.hidden_size;
+    if (number > 0 || config_.first_attention_norm) {
+      AddNorm(names.attention_norm, hidden, layer.attention_norm);
+    }
+    AddNorm(names.output_norm, hidden, layer.output_norm);
+    if (config_.norm_placement != NormPlacement::kSandwich) return;
+    AddNorm(names.attention_output_norm, hidden, layer.attention_output_norm);
+    AddNorm(names.feed_forward_output_norm, hidden, layer.feed_forward_output_norm);
+  }
+
+  std::string FullName(absl::string_view name) const {
+    return absl::StrCat(prefix_, layer_prefix_, name);
+  }
+  void AddTable(absl::string_view name, Shape shape, TensorView& target) {
+    list_.push_back({.name = FullName(name), .shape = std::move(shape), .targets = {&target}});
+  }
+  // The parts are stacked in one tensor.
+  void AddLinear(absl::string_view name, int64_t in, bool bias, const Parts& parts) {
+    ExpectedTensor weight = {.name = FullName(PartName(name, "weight")),
+                             .transposed = layout_.transposed};
+    ExpectedTensor biases = {.name = FullName(PartName(name, "bias"))};
+    int64_t out = 0;
+    for (const Part& part : parts) {
+      out += part.out;
+      // Binding cuts the tensor where these say.
+      part.target->weight.shape = {part.out, in};
+      part.target->bias.shape = {part.out};
+      weight.targets.push_back(&part.target->weight);
+      biases.targets.push_back(&part.target->bias);
+    }
+    weight.shape = weight.transposed ? Shape{in, out} : Shape{out, in};
+    biases.shape = {out};
+    list_.push_back(std::move(weight));
+    if (bias) list_.push_back(std::move(biases));
+  }
+  // TensorFlow's spelling of the two, gamma and beta, is in many files too.
+  void AddNorm(absl::string_view name, int64_t size, NormWeights& target) {
+    const std::string full = FullName(name);
+    list_.push_back({.name = full + ".weight",
+                     .old_name = full + ".gamma",
+                     .shape = {size},
+                     .targets = {&target.weight}});
+    if (!config_.biases.norm) return;
+    list_.push_back({.name = full + ".bias",
+                     .old_name = full + ".beta",
+                     .shape = {size},
+                     .targets = {&target.bias}});
+  }
+
+  const EncoderConfig& config_;
+  const TensorLayout& layout_;
   const std::string prefix_;
+  std::string layer_prefix_;
   std::vector<ExpectedTensor> list_;
 };
 
-void ExpectBert(const EncoderConfig& config, EncoderWeights& weights, ExpectedTensors& expected) {
-  const int64_t hidden = config.hidden_size;
-  const int64_t intermediate = config.feed_forward.intermediate_size;
-  expected.Add("embeddings.word_embeddings.weight", {config.vocabulary_size, hidden},
-               weights.token_embedding);
-  expected.Add("embeddings.position_embeddings.weight", {config.position.num_positions, hidden},
-               weights.position_embedding);
-  expected.Add("embeddings.token_type_embeddings.weight", {config.type_vocabulary_size, hidden},
-               weights.type_embedding);
-  expected.AddNorm("embeddings.LayerNorm", hidden, weights.embedding_norm);
-  for (int i = 0; i < config.num_layers; ++i) {
-    LayerWeights& layer = weights.layers[i];
-    const std::string prefix = absl::StrCat("encoder.layer.", i, ".");
-    expected.AddLinear(prefix + "attention.self.query", hidden, hidden, layer.query);
-    expected.AddLinear(prefix + "attention.self.key", hidden, hidden, layer.key);
-    expected.AddLinear(prefix + "attention.self.value", hidden, hidden, layer.value);
-    expected.AddLinear(prefix + "attention.output.dense", hidden, hidden, layer.attention_output);
-    expected.AddNorm(prefix + "attention.output.LayerNorm", hidden, layer.attention_norm);
-    expected.AddLinear(prefix + "intermediate.dense", intermediate, hidden, layer.up);
-    expected.AddLinear(prefix + "output.dense", hidden, intermediate, layer.down);
-    expected.AddNorm(prefix + "output.LayerNorm", hidden, layer.output_norm);
+// [rows, columns] of VIEW as [columns, rows] in TARGET.
+void Transpose(const TensorView& view, char* target) {
+  const size_t rows = view.shape[0], columns = view.shape[1], size = ByteSize(view.data_type);
+  const char* source = static_cast<const char*>(view.data);
+  for (size_t r = 0; r < rows; ++r) {
+    for (size_t c = 0; c < columns; ++c) {
+      std::memcpy(target + (c * rows + r) * size, source + (r * columns + c) * size, size);
+    }
   }
 }
-
-void ExpectTransformerLinear(const EncoderConfig& config, const std::string& name, Shape shape,
-                             LinearWeights& target, ExpectedTensors& expected) {
-  const int64_t out = shape[0];
-  expected.Add(name + ".weight", std::move(shape), target.weight);
-  if (config.biases) expected.Add(name + ".bias", {out}, target.bias);
-}
-
-void ExpectTransformerNorm(const EncoderConfig& config, const std::string& name,
-                           NormWeights& target, ExpectedTensors& expected) {
-  expected.Add(name + ".weight", {config.hidden_size}, target.weight);
-  if (config.biases) expected.Add(name + ".bias", {config.hidden_size}, target.bias);
-}
-
-void ExpectTransformerLayer(const EncoderConfig& config, const std::string& prefix,
-                            LayerWeights& layer, ExpectedTensors& expected) {
-  const int64_t hidden = config.hidden_size;
-  const int64_t intermediate = config.feed_forward.intermediate_size;
-  // Query, key and value are stacked in one tensor.
-  const std::string attention = prefix + "self_attn.";
-  expected.AddStacked(attention + "in_proj_weight", {3 * hidden, hidden},
-                      {&layer.query.weight, &layer.key.weight, &layer.value.weight});
-  if (config.biases) {
-    expected.AddStacked(attention + "in_proj_bias", {3 * hidden},
-                        {&layer.query.bias, &layer.key.bias, &layer.value.bias});
-  }
-  ExpectTransformerLinear(config, attention + "out_proj", {hidden, hidden}, layer.attention_output,
-                          expected);
-  ExpectTransformerLinear(config, prefix + "linear1", {intermediate, hidden}, layer.up, expected);
-  ExpectTransformerLinear(config, prefix + "linear2", {hidden, intermediate}, layer.down, expected);
-  ExpectTransformerNorm(config, prefix + "norm1", layer.attention_norm, expected);
-  ExpectTransformerNorm(config, prefix + "norm2", layer.output_norm, expected);
-}
-
-void ExpectTransformerEncoder(const EncoderConfig& config, EncoderWeights& weights,
-                              ExpectedTensors& expected) {
-  const int64_t hidden = config.hidden_size;
-  const int64_t positions = config.position.num_positions;
-  expected.Add("embedding.weight", {config.vocabulary_size, hidden}, weights.token_embedding);
-  if (config.position.kind == PositionKind::kLearned) {
-    expected.Add("positions.weight", {positions, hidden}, weights.position_embedding);
-  } else if (config.position.kind == PositionKind::kSparseLearned) {
-    expected.Add("positions.weight", {positions + 1, hidden}, weights.position_embedding);
-  }
-  for (int i = 0; i < config.num_layers; ++i) {
-    ExpectTransformerLayer(config, absl::StrCat("layers.", i, "."), weights.layers[i], expected);
-  }
-  if (config.final_norm) ExpectTransformerNorm(config, "norm", weights.final_norm, expected);
-}
-
-// A family's tensors.
-struct WeightFamily {
-  absl::string_view model_type;
-  absl::Span<const absl::string_view> prefixes;  // of all names, tried in this order
-  absl::string_view anchor;                      // the tensor whose presence tells the prefix
-  void (*expect)(const EncoderConfig&, EncoderWeights&, ExpectedTensors&);
-  // Tensors that the encoder does not use, without the prefix; one that ends with '.' names a
-  // group.
-  absl::Span<const absl::string_view> unused;
-};
-
-constexpr absl::string_view kNoPrefix[] = {""};
-constexpr absl::string_view kBertPrefixes[] = {"", "bert."};
-constexpr absl::string_view kBertUnused[] = {"embeddings.position_ids", "pooler.", "cls."};
-
-constexpr WeightFamily kFamilies[] = {
-    {"bert", kBertPrefixes, "embeddings.word_embeddings.weight", ExpectBert, kBertUnused},
-    {"transformer_encoder", kNoPrefix, "embedding.weight", ExpectTransformerEncoder, {}},
-};
 
 // Looks the expected tensors up and remembers all that is wrong.
 class Binder {
  public:
-  explicit Binder(const Safetensors& file) : file_(file) {}
+  Binder(const TensorSource& file, EncoderWeights& weights) : file_(file), weights_(weights) {}
 
   void Bind(const ExpectedTensor& expected) {
     const std::string& name = file_.Contains(expected.name) || expected.old_name.empty() ||
@@ -169,11 +223,11 @@ class Binder {
     } else if (view->shape != expected.shape) {
       Add(absl::StrCat("tensor ", Quote(name), " has shape [", absl::StrJoin(view->shape, ", "),
                        "], expected [", absl::StrJoin(expected.shape, ", "), "]"));
-    } else if (view->data_type != DataType::kFloat32) {
+    } else if (!IsFloat(view->data_type)) {
       AddType(absl::StrCat("tensor ", Quote(name), " has dtype ", Name(view->data_type),
-                           ", expected F32"));
+                           ", expected F32, F16 or BF16"));
     } else {
-      SetTargets(*view, expected.targets);
+      SetTargets(expected.transposed ? Rearranged(*view) : *view, expected.targets);
     }
   }
 
@@ -198,10 +252,18 @@ class Binder {
   }
 
  private:
+  TensorView Rearranged(const TensorView& view) {
+    weights_.rearranged.emplace_back(view.num_bytes());
+    Transpose(view, weights_.rearranged.back().data());
+    TensorView transposed = view;
+    std::swap(transposed.shape[0], transposed.shape[1]);
+    transposed.data = weights_.rearranged.back().data();
+    return transposed;
+  }
   static void SetTargets(const TensorView& view, absl::Span<TensorView* const> targets) {
     TensorView part = view;
-    part.shape[0] /= static_cast<int64_t>(targets.size());
     for (TensorView* target : targets) {
+      if (targets.size() > 1) part.shape[0] = target->shape[0];
       *target = part;
       part.data = static_cast<const char*>(part.data) + part.num_bytes();
     }
@@ -211,7 +273,11 @@ class Binder {
     // A head lies beside the encoder, so its name may lack the prefix.
     const absl::string_view inner = absl::StripPrefix(name, prefix);
     for (absl::string_view known : unused) {
-      if (absl::EndsWith(known, ".") ? absl::StartsWith(inner, known) : inner == known) return true;
+      if (absl::EndsWith(known, ".")) {
+        if (absl::StartsWith(inner, known)) return true;
+      } else if (absl::StartsWith(known, ".") ? absl::EndsWith(inner, known) : inner == known) {
+        return true;
+      }
     }
     return false;
   }
@@ -221,37 +287,54 @@ class Binder {
   }
   void AddType(std::string problem) { problems_.push_back(std::move(problem)); }
 
-  const Safetensors& file_;
+  const TensorSource& file_;
+  EncoderWeights& weights_;
   absl::flat_hash_set<std::string> used_;
   std::vector<std::string> problems_;
   bool only_types_ = true;
 };
 
-absl::string_view DetectPrefix(const Safetensors& file, const WeightFamily& family) {
-  for (absl::string_view prefix : family.prefixes) {
-    if (file.Contains(absl::StrCat(prefix, family.anchor))) return prefix;
+struct FoundLayout {
+  const TensorLayout* layout;
+  absl::string_view prefix;
+};
+
+FoundLayout FindLayout(const TensorSource& file, const TensorNames& names) {
+  for (const TensorLayout& layout : names.layouts) {
+    for (absl::string_view prefix : names.prefixes) {
+      if (file.Contains(absl::StrCat(prefix, layout.anchor))) return {&layout, prefix};
+    }
   }
-  return family.prefixes.front();  // the messages then name what is missing
+  // The messages then name what is missing.
+  return {&names.layouts.back(), names.prefixes.front()};
+}
+
+const TensorNames* FindNames(absl::string_view model_type) {
+  for (const Family* family : AllFamilies()) {
+    for (absl::string_view type : family->model_types) {
+      if (type == model_type) return family->tensors;
+    }
+  }
+  return nullptr;
 }
 
 }  // namespace
 
-absl::StatusOr<EncoderWeights> BindWeights(const Safetensors& file, const EncoderConfig& config) {
-  for (const WeightFamily& family : kFamilies) {
-    if (family.model_type != config.model_type) continue;
-    const absl::string_view prefix = DetectPrefix(file, family);
-    EncoderWeights weights;
-    weights.layers.resize(config.num_layers);
-    ExpectedTensors expected(prefix);
-    family.expect(config, weights, expected);
-    Binder binder(file);
-    for (const ExpectedTensor& tensor : expected.list()) binder.Bind(tensor);
-    binder.FindSuperfluous(prefix, family.unused);
-    if (absl::Status status = binder.status(); !status.ok()) return status;
-    return weights;
+absl::StatusOr<EncoderWeights> BindWeights(const TensorSource& file, const EncoderConfig& config) {
+  const TensorNames* names = FindNames(config.model_type);
+  if (names == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("no tensor names are known for model_type ", Quote(config.model_type)));
   }
-  return absl::FailedPreconditionError(
-      absl::StrCat("no tensor names are known for model_type ", Quote(config.model_type)));
+  const FoundLayout found = FindLayout(file, *names);
+  EncoderWeights weights;
+  ExpectedTensors expected(config, *found.layout, found.prefix);
+  expected.Expect(weights);
+  Binder binder(file, weights);
+  for (const ExpectedTensor& tensor : expected.list()) binder.Bind(tensor);
+  binder.FindSuperfluous(found.prefix, names->unused);
+  if (absl::Status status = binder.status(); !status.ok()) return status;
+  return weights;
 }
 
 }  // namespace contexture

@@ -1,16 +1,11 @@
 #include "core/nn/embedding.h"
 
-#include <cstring>
+#include <algorithm>
 #include <vector>
 
 #include "core/nn/tensor_copy.h"
 
 namespace contexture::nn {
-
-Norm::Norm(const NormWeights& weights)
-    : gamma(CopyTensor(weights.weight)), beta(CopyTensor(weights.bias)) {
-  if (beta.size() != gamma.size()) beta = AlignedBuffer<float>(gamma.size());
-}
 
 Embedding::Embedding(const EncoderConfig& config, const EncoderWeights& weights,
                      const kernels::VectorKernels& kernels)
@@ -19,29 +14,46 @@ Embedding::Embedding(const EncoderConfig& config, const EncoderWeights& weights,
       tokens_(CopyTensor(weights.token_embedding)),
       types_(CopyTensor(weights.type_embedding)),
       positions_(MakePositionalEncoding(config, weights)),
-      norm_(weights.embedding_norm) {
-  if (config_.embedding_scale == 1.0f) return;
-  for (size_t i = 0; i < tokens_.size(); ++i) tokens_[i] *= config_.embedding_scale;
+      norm_(weights.embedding_norm, config.norm_weight_offset) {
+  if (config_.embedding.scale == 1.0f) return;
+  for (size_t i = 0; i < tokens_.size(); ++i) tokens_[i] *= config_.embedding.scale;
 }
 
 void Embedding::Run(const PackedBatch& batch, float* hidden) const {
   for (int sequence = 0; sequence < batch.num_sequences(); ++sequence) {
     const size_t first = batch.offsets[sequence];
-    EmbedSequence(batch, sequence, hidden + first * config_.hidden_size);
+    EmbedSequence(batch, sequence, hidden + first * config_.embedding.size);
   }
 }
 
 void Embedding::Normalise(const Summands& sum, float* output, int rows) const {
-  kernels_.norm({sum.token, sum.type, sum.position, norm_.gamma.data(), norm_.beta.data(), output,
-                 rows, config_.hidden_size, config_.norm_epsilon});
+  nn::Normalise(kernels_, config_, norm_,
+                {.input = sum.token,
+                 .bias = sum.type,
+                 .residual = sum.position,
+                 .output = output,
+                 .rows = rows});
+}
+
+void Embedding::WeighMasks(absl::Span<const uint32_t> ids, float* output) const {
+  const size_t size = config_.embedding.size;
+  const auto mask = static_cast<uint32_t>(config_.embedding.mask_token);
+  const auto masks = static_cast<float>(std::count(ids.begin(), ids.end(), mask));
+  if (masks == 0.0f) return;
+  const float weight = 1.0f / (1.0f - masks / static_cast<float>(ids.size()));
+  for (size_t i = 0; i < ids.size(); ++i) {
+    float* row = output + i * size;
+    for (size_t c = 0; c < size; ++c) row[c] = ids[i] == mask ? 0.0f : row[c] * weight;
+  }
 }
 
 void Embedding::EmbedSequence(const PackedBatch& batch, int sequence, float* output) const {
-  const size_t size = config_.hidden_size;
+  const size_t size = config_.embedding.size;
   const int length = batch.length(sequence);
+  const bool masks = config_.embedding.mask_token >= 0;
   // A table's rows are added, and the sum normed, in one pass over a token.
-  const float* table = positions_->table();
-  const bool norm = config_.embedding_norm && table != nullptr;
+  const float* table = masks ? nullptr : positions_->table();
+  const bool norm = config_.embedding.norm && table != nullptr;
   for (int position = 0; position < length; ++position) {
     const size_t token = batch.offsets[sequence] + position;
     const uint32_t type = batch.type_ids.empty() ? 0 : batch.type_ids[token];
@@ -52,22 +64,24 @@ void Embedding::EmbedSequence(const PackedBatch& batch, int sequence, float* out
       Normalise({token_row, type_row, position_row}, output + position * size, 1);
     } else {
       kernels_.add(
-          {token_row, type_row, position_row, output + position * size, 1, config_.hidden_size});
+          {token_row, type_row, position_row, output + position * size, 1, static_cast<int>(size)});
     }
   }
   if (table != nullptr) return;
+  if (masks) WeighMasks(batch.ids.subspan(batch.offsets[sequence], length), output);
   positions_->AddToEmbeddings(output, length);
-  if (config_.embedding_norm) Normalise({output, nullptr, nullptr}, output, length);
+  if (config_.embedding.norm) Normalise({output, nullptr, nullptr}, output, length);
 }
 
 void Embedding::Show(const PackedBatch& batch, Observer& observer) const {
-  const size_t size = config_.hidden_size;
+  const size_t size = config_.embedding.size;
   const size_t count = batch.num_tokens() * size;
   std::vector<float> scaled(count), tokens(count), positions(count), sum(count);
   for (size_t i = 0; i < count; ++i) {
     scaled[i] = tokens_[batch.ids[i / size] * size + i % size];
-    tokens[i] = scaled[i] / config_.embedding_scale;
+    tokens[i] = scaled[i] / config_.embedding.scale;
   }
+  if (config_.embedding.mask_token >= 0) WeighMasks(batch.ids, scaled.data());
   positions_->AddToEmbeddings(positions.data(), batch.num_tokens());
   for (size_t i = 0; i < count; ++i) {
     const uint32_t type = batch.type_ids.empty() ? 0 : batch.type_ids[i / size];

@@ -6,25 +6,21 @@
 #include "core/kernels/vector_kernels.h"
 #include "core/model/encoder_config.h"
 #include "core/model/encoder_weights.h"
+#include "core/nn/norm.h"
 #include "core/nn/observer.h"
 #include "core/nn/positions/positional_encoding.h"
 #include "core/tensor/packed_batch.h"
 
 namespace contexture::nn {
 
-// A normalisation's parameters, copied; without a bias in the weights, beta is zeros.
-struct Norm {
-  explicit Norm(const NormWeights& weights);
-  AlignedBuffer<float> gamma, beta;  // [hidden]; empty when absent
-};
-
-// token embedding * scale + position embedding + type embedding, then a norm (BERT: Devlin et al.
-// 2019; the scale sqrt(d_model): Vaswani et al. 2017, 3.4). Immutable, thread safe.
+// token embedding * scale + position embedding + type embedding, then a norm where the model has
+// one (BERT: Devlin et al. 2019; the scale sqrt(d_model): Vaswani et al. 2017, 3.4). Immutable,
+// thread safe.
 class Embedding {
  public:
   Embedding(const EncoderConfig& config, const EncoderWeights& weights,
             const kernels::VectorKernels& kernels);
-  // Writes hidden [tokens, hidden] of a batch whose ids, type ids and lengths are in range.
+  // Writes hidden [tokens, embedding size] of a batch whose ids, type ids and lengths are in range.
   void Run(const PackedBatch& batch, float* hidden) const;
   // Shows the steps before kOutput of a batch of one sequence. Computes them apart from Run, which
   // fuses them; allocates.
@@ -41,11 +37,13 @@ class Embedding {
     const float* position;
   };
   void Normalise(const Summands& sum, float* output, int rows) const;
+  // EmbeddingConfig::mask_token's rule over a sequence's scaled token embeddings.
+  void WeighMasks(absl::Span<const uint32_t> ids, float* output) const;
 
   const EncoderConfig config_;
   const kernels::VectorKernels& kernels_;
-  AlignedBuffer<float> tokens_;  // [vocabulary, hidden], already scaled
-  AlignedBuffer<float> types_;   // [types, hidden] or empty
+  AlignedBuffer<float> tokens_;  // [vocabulary, size], already scaled
+  AlignedBuffer<float> types_;   // [types, size] or empty
   std::unique_ptr<const PositionalEncoding> positions_;
   Norm norm_;
 };

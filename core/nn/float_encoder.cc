@@ -3,57 +3,96 @@
 #include <utility>
 
 #include "core/base/status_macros.h"
+#include "core/nn/kernel_types.h"
 
 namespace contexture::nn {
 
-FloatEncoder::FloatEncoder(const EncoderConfig& config, const EncoderWeights& weights, Isa isa)
+FloatEncoder::FloatEncoder(const EncoderConfig& config, const EncoderWeights& weights,
+                           const Backend& backend)
     : config_(config),
-      kernels_(kernels::GetVectorKernels(isa)),
+      backend_(backend),
+      kernels_(kernels::GetVectorKernels(backend.isa)),
       embedding_(config, weights, kernels_),
-      final_norm_(weights.final_norm) {}
+      local_positions_(MakeLocalPositionalEncoding(config)),
+      final_norm_(weights.final_norm, config.norm_weight_offset) {
+  if (weights.relative_bias.present()) {
+    relative_bias_ = std::make_unique<RelativeBias>(config, weights.relative_bias);
+  }
+}
 
 absl::StatusOr<std::unique_ptr<Encoder>> FloatEncoder::Create(const EncoderConfig& config,
                                                               const EncoderWeights& weights,
                                                               kernels::LinearBackend backend,
                                                               Isa isa) {
-  std::unique_ptr<FloatEncoder> encoder(new FloatEncoder(config, weights, isa));
-  const FloatLayer::Context context = {config, encoder->embedding_.positions(), isa};
-  for (const LayerWeights& layer_weights : weights.layers) {
-    CTX_ASSIGN_OR_RETURN(auto layer, FloatLayer::Create(context, layer_weights, backend));
-    encoder->layers_.push_back(std::move(layer));
-  }
+  std::unique_ptr<FloatEncoder> encoder(new FloatEncoder(config, weights, {backend, isa}));
+  CTX_RETURN_IF_ERROR(encoder->Init(weights));
   return encoder;
+}
+
+absl::Status FloatEncoder::Init(const EncoderWeights& weights) {
+  if (config_.embedding.projection) {
+    CTX_ASSIGN_OR_RETURN(projection_, MakeFloatLinear(Context(0),
+                                                      {config_.embedding.size, config_.hidden_size,
+                                                       kernels::Epilogue::kBias},
+                                                      {ToPart(weights.embedding_projection)}));
+  }
+  for (const LayerWeights& layer_weights : weights.layers) {
+    CTX_ASSIGN_OR_RETURN(
+        auto layer, FloatLayer::Create(Context(static_cast<int>(layers_.size())), layer_weights));
+    layers_.push_back(std::move(layer));
+  }
+  return absl::OkStatus();
+}
+
+LayerContext FloatEncoder::Context(int layer) const {
+  const int window = config_.attention.LayerWindow(layer);
+  const bool local = window != 0 && local_positions_ != nullptr;
+  return {.config = config_,
+          .positions = local ? *local_positions_ : embedding_.positions(),
+          .relative_bias = relative_bias_.get(),
+          .window = window,
+          .backend = backend_.linear,
+          .isa = backend_.isa};
 }
 
 std::unique_ptr<Workspace> FloatEncoder::NewWorkspace(int max_tokens) const {
   return std::make_unique<FloatWorkspace>(config_, max_tokens);
 }
 
+void FloatEncoder::Embed(const PackedBatch& batch, FloatWorkspace& workspace) const {
+  const PartTimer timer(workspace.profile, Part::kEmbedding);
+  if (projection_ == nullptr) return embedding_.Run(batch, workspace.hidden.data());
+  embedding_.Run(batch, workspace.embedded.data());
+  projection_->Run(workspace.embedded.data(), batch.num_tokens(), workspace.hidden.data());
+}
+
 void FloatEncoder::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
                        Workspace& workspace) const {
   auto& own = static_cast<FloatWorkspace&>(workspace);
-  {
-    const PartTimer timer(own.profile, Part::kEmbedding);
-    embedding_.Run(batch, own.hidden.data());
-  }
+  Embed(batch, own);
   if (own.observer != nullptr) {
     embedding_.Show(batch, *own.observer);
     own.observer->OnEmbedding(EmbeddingStep::kOutput, own.hidden.data());
   }
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    if (own.observer != nullptr) own.observer->BeginLayer(static_cast<int>(i));
-    const bool last = i + 1 == layers_.size();
-    layers_[i]->Run(batch, last ? rows : absl::Span<const uint32_t>(), own);
+  const int layers_per_weights = config_.num_layers / config_.num_layer_weights;
+  for (int i = 0; i < config_.num_layers; ++i) {
+    if (own.observer != nullptr) own.observer->BeginLayer(i);
+    const bool last = i + 1 == config_.num_layers;
+    layers_[i / layers_per_weights]->Run(batch, last ? rows : absl::Span<const uint32_t>(), own);
   }
   if (!config_.final_norm) return;
   float* hidden = workspace.hidden.data();
-  kernels_.norm({hidden, nullptr, nullptr, final_norm_.gamma.data(), final_norm_.beta.data(),
-                 hidden, rows.empty() ? batch.num_tokens() : static_cast<int>(rows.size()),
-                 config_.hidden_size, config_.norm_epsilon});
+  Normalise(kernels_, config_, final_norm_,
+            {.input = hidden,
+             .output = hidden,
+             .rows = rows.empty() ? batch.num_tokens() : static_cast<int>(rows.size())});
 }
 
 size_t FloatEncoder::weight_bytes() const {
   size_t bytes = embedding_.weight_bytes();
+  if (projection_ != nullptr) bytes += projection_->weight_bytes();
+  if (local_positions_ != nullptr) bytes += local_positions_->bytes();
+  if (relative_bias_ != nullptr) bytes += relative_bias_->bytes();
   for (const auto& layer : layers_) bytes += layer->weight_bytes();
   return bytes;
 }

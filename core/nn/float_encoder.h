@@ -25,12 +25,24 @@ class FloatEncoder : public Encoder {
   bool observable() const override { return true; }
 
  private:
-  FloatEncoder(const EncoderConfig& config, const EncoderWeights& weights, Isa isa);
+  // Whose code computes.
+  struct Backend {
+    kernels::LinearBackend linear;
+    Isa isa;
+  };
+  FloatEncoder(const EncoderConfig& config, const EncoderWeights& weights, const Backend& backend);
+  absl::Status Init(const EncoderWeights& weights);
+  LayerContext Context(int layer) const;
+  void Embed(const PackedBatch& batch, FloatWorkspace& workspace) const;
 
   const EncoderConfig config_;
+  const Backend backend_;
   const kernels::VectorKernels& kernels_;
   Embedding embedding_;
-  std::vector<std::unique_ptr<FloatLayer>> layers_;
+  std::unique_ptr<const PositionalEncoding> local_positions_;  // null: the same as all others'
+  std::unique_ptr<const RelativeBias> relative_bias_;          // null: none
+  std::unique_ptr<kernels::Linear> projection_;                // of the embedding; null: none
+  std::vector<std::unique_ptr<FloatLayer>> layers_;            // [num_layer_weights]
   Norm final_norm_;
 };
 

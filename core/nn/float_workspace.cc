@@ -9,22 +9,23 @@ namespace contexture::nn {
 FloatWorkspace::FloatWorkspace(const EncoderConfig& config, int tokens) {
   max_tokens = tokens;
   const size_t rows = tokens;
-  const size_t attention =
-      static_cast<size_t>(config.attention.num_heads) * config.attention.head_size;
+  const size_t query = config.attention.query_size(), key = config.attention.key_size();
+  const size_t inner = config.feed_forward.intermediate_size;
+  if (config.embedding.projection) embedded = AlignedBuffer<float>(rows * config.embedding.size);
   hidden = AlignedBuffer<float>(rows * config.hidden_size);
-  query_key_value = AlignedBuffer<float>(rows * 3 * attention);
-  context = AlignedBuffer<float>(rows * attention);
+  query_key_value = AlignedBuffer<float>(rows * (query + 2 * key));
+  context = AlignedBuffer<float>(rows * query);
   projected = AlignedBuffer<float>(rows * config.hidden_size);
   intermediate = AlignedBuffer<float>(static_cast<size_t>(std::min(tokens, kBlockRows)) *
-                                      config.feed_forward.intermediate_size);
+                                      (config.feed_forward.gated ? 2 * inner : inner));
   attention_scratch =
       AlignedBuffer<float>(kernels::AttentionScratchFloats(tokens, config.attention.head_size));
   pooled = AlignedBuffer<float>(config.hidden_size);
 }
 
 size_t FloatWorkspace::bytes() const {
-  return Workspace::bytes() + query_key_value.bytes() + context.bytes() + projected.bytes() +
-         intermediate.bytes() + attention_scratch.bytes();
+  return Workspace::bytes() + embedded.bytes() + query_key_value.bytes() + context.bytes() +
+         projected.bytes() + intermediate.bytes() + attention_scratch.bytes();
 }
 
 }  // namespace contexture::nn

@@ -12,10 +12,11 @@ struct FloatWorkspace : Workspace {
   FloatWorkspace(const EncoderConfig& config, int max_tokens);
   size_t bytes() const override;
 
-  AlignedBuffer<float> query_key_value;  // [tokens, 3 * heads * head_size]
-  AlignedBuffer<float> context;          // [tokens, heads * head_size]
+  AlignedBuffer<float> embedded;         // [tokens, embedding]; empty without a projection
+  AlignedBuffer<float> query_key_value;  // [tokens, query_size + 2 * key_size]
+  AlignedBuffer<float> context;          // [tokens, query_size]
   AlignedBuffer<float> projected;     // [tokens, hidden]: a sublayer's output, or its normed input
-  AlignedBuffer<float> intermediate;  // [kBlockRows, intermediate]
+  AlignedBuffer<float> intermediate;  // [kBlockRows, intermediate], twice as wide when gated
   AlignedBuffer<float> attention_scratch;
 };
 

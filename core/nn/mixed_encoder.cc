@@ -27,6 +27,20 @@ const char* Needs(mixed::Format format) {
   return "?";
 }
 
+// What BERT lacks and the model has; null: nothing.
+const char* OtherPart(const EncoderConfig& config) {
+  const AttentionConfig& attention = config.attention;
+  if (config.norm_kind != NormKind::kLayer) return "norms without the mean";
+  if (config.feed_forward.gated) return "a gated feed-forward";
+  if (attention.num_key_value_heads != attention.num_heads) return "keys shared between heads";
+  if (attention.query_key_norm) return "norms of queries and keys";
+  if (attention.window != 0) return "attention within a window";
+  if (attention.relative_bias.num_buckets != 0) return "scores with a bias by distance";
+  if (config.embedding.projection) return "a projection of the embedding";
+  if (config.num_layer_weights != config.num_layers) return "layers that share weights";
+  return nullptr;
+}
+
 }  // namespace
 
 absl::Status MixedEncoder::Check(const EncoderConfig& config, mixed::Format format) {
@@ -48,6 +62,10 @@ absl::Status MixedEncoder::Check(const EncoderConfig& config, mixed::Format form
   if (attention.causal || config.norm_placement != NormPlacement::kPost || config.final_norm) {
     return absl::FailedPreconditionError(
         "this precision computes bidirectional post-norm encoders without a final norm only");
+  }
+  if (const char* part = OtherPart(config); part != nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("this precision does not compute ", part, ", which the model has"));
   }
   const PositionKind kind = config.position.kind;
   if (kind == PositionKind::kRotary || kind == PositionKind::kAlibi) {

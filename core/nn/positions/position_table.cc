@@ -3,13 +3,16 @@
 #include <cstddef>
 #include <cstring>
 
+#include "core/tensor/widen.h"
+
 namespace contexture::nn {
 
 PositionTable::PositionTable(const TensorView& weights, int offset)
     : PositionTable(static_cast<int>(weights.shape[0]) - offset,
                     static_cast<int>(weights.shape[1])) {
-  const size_t skipped = static_cast<size_t>(offset) * hidden_size_ * sizeof(float);
-  std::memcpy(rows_.data(), static_cast<const char*>(weights.data) + skipped, rows_.bytes());
+  const size_t skipped = static_cast<size_t>(offset) * hidden_size_ * ByteSize(weights.data_type);
+  Widen(weights.data_type, static_cast<const char*>(weights.data) + skipped, rows_.size(),
+        rows_.data());
 }
 
 PositionTable::PositionTable(int num_positions, int hidden_size)

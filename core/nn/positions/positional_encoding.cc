@@ -24,11 +24,18 @@ std::unique_ptr<PositionalEncoding> MakePositionalEncoding(const EncoderConfig& 
       return std::make_unique<SparsePositions>(position.num_positions, config.hidden_size);
     case PositionKind::kRotary:
       return std::make_unique<RotaryPositions>(position.num_positions, config.attention.head_size,
-                                               position.rotary_theta);
+                                               position.rotary);
     case PositionKind::kAlibi:
       return std::make_unique<AlibiPositions>(config.attention.num_heads);
   }
   return std::make_unique<NoPositions>(config.hidden_size);
+}
+
+std::unique_ptr<PositionalEncoding> MakeLocalPositionalEncoding(const EncoderConfig& config) {
+  const bool local = config.attention.window != 0 && !config.attention.local.empty();
+  if (!local || config.position.kind != PositionKind::kRotary) return nullptr;
+  return std::make_unique<RotaryPositions>(
+      config.position.num_positions, config.attention.head_size, config.position.local_rotary);
 }
 
 }  // namespace contexture::nn

@@ -12,11 +12,12 @@ namespace contexture::nn {
 // The projected queries and keys of one sequence, all heads side by side.
 struct QueryKeyRows {
   float* query;  // [length, num_heads * head_size] at `stride`
-  float* key;    // [length, num_heads * head_size] at `stride`
+  float* key;    // [length, num_key_heads * head_size] at `stride`
   int length;
   int num_heads;
-  int head_size;
-  int stride;  // floats between rows
+  int num_key_heads = 0;  // 0: num_heads
+  int head_size = 0;
+  int stride = 0;  // floats between rows
 };
 
 // The scaled scores of one sequence and head before the softmax.
@@ -60,5 +61,7 @@ class PositionalEncoding {
 // The scheme of CONFIG.position; copies what it needs of WEIGHTS.
 std::unique_ptr<PositionalEncoding> MakePositionalEncoding(const EncoderConfig& config,
                                                            const EncoderWeights& weights);
+// That of the layers with a window; null: it is the same.
+std::unique_ptr<PositionalEncoding> MakeLocalPositionalEncoding(const EncoderConfig& config);
 
 }  // namespace contexture::nn

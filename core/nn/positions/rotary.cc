@@ -1,5 +1,6 @@
 #include "core/nn/positions/rotary.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstring>
@@ -7,13 +8,38 @@
 
 namespace contexture::nn {
 
-RotaryPositions::RotaryPositions(int num_positions, int head_size, float theta)
+namespace {
+
+// Llama 3.1's rule: a frequency that turns less than low_frequency_factor times over the original
+// length is stretched by the factor, one that turns more than high_frequency_factor times is kept,
+// and those between are blended.
+double StretchLlama3(const RotaryConfig& config, double frequency) {
+  const double turns = config.original_length * frequency / (2 * M_PI);
+  const double low = config.low_frequency_factor, high = config.high_frequency_factor;
+  const double kept = std::clamp((turns - low) / (high - low), 0.0, 1.0);
+  return frequency * (kept + (1 - kept) / config.factor);
+}
+
+}  // namespace
+
+std::vector<double> RotaryFrequencies(const RotaryConfig& config, int head_size) {
+  const bool ntk = config.scaling == RotaryScaling::kNtk;
+  const double theta = static_cast<double>(config.theta) * (ntk ? config.factor : 1.0);
+  std::vector<double> frequencies(head_size / 2);
+  for (size_t i = 0; i < frequencies.size(); ++i) {
+    double& frequency = frequencies[i];
+    frequency = std::pow(theta, -2.0 * static_cast<double>(i) / head_size);
+    if (config.scaling == RotaryScaling::kLinear) frequency /= config.factor;
+    if (ntk) frequency /= std::pow(config.factor, 2.0 / head_size);
+    if (config.scaling == RotaryScaling::kLlama3) frequency = StretchLlama3(config, frequency);
+  }
+  return frequencies;
+}
+
+RotaryPositions::RotaryPositions(int num_positions, int head_size, const RotaryConfig& config)
     : head_size_(head_size), turns_(static_cast<size_t>(num_positions) * head_size) {
   const int half = head_size / 2;
-  std::vector<double> frequencies(half);
-  for (int i = 0; i < half; ++i) {
-    frequencies[i] = std::pow(static_cast<double>(theta), -2.0 * i / head_size);
-  }
+  const std::vector<double> frequencies = RotaryFrequencies(config, head_size);
   for (int position = 0; position < num_positions; ++position) {
     float* turn = turns_.data() + static_cast<size_t>(position) * head_size;
     for (int i = 0; i < half; ++i) {
@@ -28,7 +54,7 @@ void RotaryPositions::RotateQueryKey(const QueryKeyRows& rows) const {
     const float* turn = turns_.data() + static_cast<size_t>(position) * head_size_;
     const size_t at = static_cast<size_t>(position) * rows.stride;
     Turn(turn, rows.num_heads, rows.query + at);
-    Turn(turn, rows.num_heads, rows.key + at);
+    Turn(turn, rows.num_key_heads == 0 ? rows.num_heads : rows.num_key_heads, rows.key + at);
   }
 }
 

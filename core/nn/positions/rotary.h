@@ -1,18 +1,24 @@
 #pragma once
 
+#include <vector>
+
 #include "core/base/aligned_buffer.h"
 #include "core/nn/positions/positional_encoding.h"
 
 namespace contexture::nn {
 
+// The radians by which the pairs of a head of HEAD_SIZE elements turn per position.
+std::vector<double> RotaryFrequencies(const RotaryConfig& config, int head_size);
+
 // Rotary embedding (Su et al. 2021): in each head, elements i and i + head_size / 2 of a query or
 // key turn by position * theta^(-2i / head_size), so that a score depends on the distance of its
 // two tokens. Pairs are half a head apart ("rotate half"), as in most published models, not
 // neighbours.
+// Longer texts than those of the training stretch the angles, see RotaryScaling.
 class RotaryPositions : public PositionalEncoding {
  public:
   // HEAD_SIZE is even.
-  RotaryPositions(int num_positions, int head_size, float theta);
+  RotaryPositions(int num_positions, int head_size, const RotaryConfig& config);
 
   void RotateQueryKey(const QueryKeyRows& rows) const override;
   bool rotates() const override { return true; }

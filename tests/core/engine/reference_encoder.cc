@@ -79,7 +79,7 @@ std::vector<float> ReferenceEncode(const EncoderConfig& config, const EncoderWei
   Floats x(static_cast<size_t>(rows) * size);
   for (int r = 0; r < rows; ++r) {
     for (int c = 0; c < size; ++c) {
-      x[r * size + c] = tokens[ids[r] * size + c] * config.embedding_scale +
+      x[r * size + c] = tokens[ids[r] * size + c] * config.embedding.scale +
                         types[(type_ids.empty() ? 0 : type_ids[r]) * size + c] +
                         positions[(r + config.position.offset) * size + c];
     }

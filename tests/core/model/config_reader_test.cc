@@ -49,8 +49,8 @@ TEST(ReadEncoderConfigTest, BertIsReadCompletely) {
   EXPECT_EQ(config->num_layers, 6);
   EXPECT_EQ(config->vocabulary_size, 30522);
   EXPECT_EQ(config->type_vocabulary_size, 2);
-  EXPECT_EQ(config->embedding_scale, 1.0f);
-  EXPECT_TRUE(config->embedding_norm);
+  EXPECT_EQ(config->embedding.scale, 1.0f);
+  EXPECT_TRUE(config->embedding.norm);
   EXPECT_EQ(config->max_length, 512);
   EXPECT_EQ(config->norm_epsilon, 1e-12f);
   EXPECT_EQ(config->norm_placement, NormPlacement::kPost);
@@ -122,7 +122,7 @@ TEST(ReadEncoderConfigTest, ValuesThatAreNotComputedAreNamed) {
   refused("add_cross_attention", true, "true");
   refused("is_encoder_decoder", true, "true");
   refused("pruned_heads", Json{{"0", {1, 2}}}, "[1,2]");
-  refused("model_type", "gpt2", "\"gpt2\"; computed: bert");
+  refused("model_type", "whisper", "\"whisper\"; computed: bert, roberta");
   EXPECT_THAT(ReadWith("position_embedding_type", "absolute"), IsOk());
   EXPECT_THAT(ReadWith("is_decoder", false), IsOk());
   EXPECT_THAT(ReadWith("pruned_heads", Json::object()), IsOk());

@@ -170,8 +170,8 @@ TEST_F(ModelDirectoryTest, OtherWeightFormatsAreExplained) {
                        AllOf(HasSubstr("lacks model.safetensors"),
                              HasSubstr("pytorch_model.bin, but only the safetensors format"))));
   ASSERT_THAT(WriteFile(File("model.safetensors.index.json"), "{}"), IsOk());
-  EXPECT_THAT(LoadModelDirectory(path_),
-              StatusIs(absl::StatusCode::kNotFound, HasSubstr("split over several files")));
+  EXPECT_THAT(LoadModelDirectory(path_), StatusIs(absl::StatusCode::kInvalidArgument,
+                                                  HasSubstr("index.json lacks 'weight_map'")));
 }
 
 TEST_F(ModelDirectoryTest, ErrorsOfTheFilesNameTheDirectory) {

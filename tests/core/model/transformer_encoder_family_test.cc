@@ -61,10 +61,11 @@ TEST(TransformerEncoderConfigTest, EveryFieldIsRead) {
   EXPECT_EQ(config->max_length, 60);
   EXPECT_EQ(config->position.num_positions, 60);
   EXPECT_EQ(config->position.kind, PositionKind::kSinusoidal);
-  EXPECT_FLOAT_EQ(config->embedding_scale, 22.627417f);
-  EXPECT_FALSE(config->embedding_norm);
+  EXPECT_FLOAT_EQ(config->embedding.scale, 22.627417f);
+  EXPECT_FALSE(config->embedding.norm);
   EXPECT_TRUE(config->final_norm);
-  EXPECT_FALSE(config->biases);
+  EXPECT_FALSE(config->biases.norm);
+  EXPECT_FALSE(config->biases.down);
 }
 
 TEST(TransformerEncoderConfigTest, DefaultsAreThoseOfPyTorch) {
@@ -76,10 +77,11 @@ TEST(TransformerEncoderConfigTest, DefaultsAreThoseOfPyTorch) {
   EXPECT_EQ(config->feed_forward.activation, Activation::kRelu);
   EXPECT_EQ(config->norm_placement, NormPlacement::kPost);
   EXPECT_EQ(config->norm_epsilon, 1e-5f);
-  EXPECT_EQ(config->embedding_scale, 1.0f);
+  EXPECT_EQ(config->embedding.scale, 1.0f);
   EXPECT_FALSE(config->final_norm);
-  EXPECT_TRUE(config->biases);
-  EXPECT_EQ(config->position.rotary_theta, 10000.0f);
+  EXPECT_TRUE(config->biases.norm);
+  EXPECT_TRUE(config->biases.down);
+  EXPECT_EQ(config->position.rotary.theta, 10000.0f);
 }
 
 TEST(TransformerEncoderConfigTest, PositionalEncodingsAreReadByTheirNames) {

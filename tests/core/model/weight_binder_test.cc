@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_replace.h"
 #include "core/model/config_reader.h"
+#include "core/model/safetensors.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/files.h"
@@ -146,12 +147,13 @@ TEST_F(WeightBinderTest, AllProblemsAreReportedAtOnce) {
   Find("embeddings.LayerNorm.bias").bytes.resize(32);
   EXPECT_THAT(
       Bind(),
-      StatusIs(kInvalid,
-               AllOf(HasSubstr("'encoder.layer.0.output.dense.bias' is missing"),
-                     HasSubstr("'encoder.layer.1.intermediate.dense.weight' has shape [32, 64], "
-                               "expected [64, 32]"),
-                     HasSubstr("'embeddings.LayerNorm.bias' has dtype I8, expected F32"),
-                     HasSubstr("'encoder.layer.0.output.dense.offset' is superfluous"))));
+      StatusIs(
+          kInvalid,
+          AllOf(HasSubstr("'encoder.layer.0.output.dense.bias' is missing"),
+                HasSubstr("'encoder.layer.1.intermediate.dense.weight' has shape [32, 64], "
+                          "expected [64, 32]"),
+                HasSubstr("'embeddings.LayerNorm.bias' has dtype I8, expected F32, F16 or BF16"),
+                HasSubstr("'encoder.layer.0.output.dense.offset' is superfluous"))));
 }
 
 TEST_F(WeightBinderTest, LongListIsCut) {
@@ -179,15 +181,16 @@ TEST_F(WeightBinderTest, PositionTableThatDiffersFromTheConfigIsNamed) {
                                                    "shape [40, 32], expected [50, 32]")));
 }
 
-TEST_F(WeightBinderTest, OtherFloatTypesAreNotComputed) {
-  for (const char* type : {"F16", "BF16"}) {
+TEST_F(WeightBinderTest, HalfPrecisionFloatsAreBoundAsTheyAre) {
+  for (const auto& [type, data_type] :
+       {std::pair{"F16", DataType::kFloat16}, std::pair{"BF16", DataType::kBfloat16}}) {
     StoredTensor& tensor = Find("encoder.layer.0.attention.self.key.bias");
     tensor.data_type = type;
     tensor.bytes.resize(64);
-    EXPECT_THAT(Bind(),
-                StatusIs(absl::StatusCode::kFailedPrecondition,
-                         AllOf(HasSubstr("'encoder.layer.0.attention.self.key.bias' has dtype"),
-                               HasSubstr(type))));
+    const absl::StatusOr<EncoderWeights> weights = Bind();
+    ASSERT_THAT(weights, IsOk()) << type;
+    EXPECT_EQ(weights->layers[0].key.bias.data_type, data_type);
+    ExpectBytes(weights->layers[0].key.bias, tensor.name);
   }
 }
 

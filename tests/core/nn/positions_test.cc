@@ -26,6 +26,7 @@ EncoderConfig Config(PositionKind kind, int num_positions, int hidden_size, int 
   config.hidden_size = hidden_size;
   config.attention.num_heads = num_heads;
   config.attention.head_size = hidden_size / num_heads;
+  config.embedding.size = hidden_size;
   config.position.kind = kind;
   config.position.num_positions = num_positions;
   return config;
@@ -162,7 +163,7 @@ TEST(PositionTableTest, LearnedSparsePositionsHaveARowMoreThanPositions) {
 TEST(RotaryPositionsTest, PairsHalfAHeadApartTurnByTheirFrequency) {
   for (int head_size : {2, 4, 10, 64}) {
     const int length = 9, heads = 3, stride = heads * head_size + 5;
-    const RotaryPositions positions(length, head_size, 500.0f);
+    const RotaryPositions positions(length, head_size, {.theta = 500.0f});
     Floats query(length * stride), key(length * stride);
     for (size_t i = 0; i < query.size(); ++i) {
       query[i] = std::sin(static_cast<float>(i));
@@ -192,7 +193,7 @@ TEST(RotaryPositionsTest, PairsHalfAHeadApartTurnByTheirFrequency) {
 
 TEST(RotaryPositionsTest, AScoreDependsOnTheDistanceAlone) {
   const int length = 40, size = 16;
-  const RotaryPositions positions(length, size, 10000.0f);
+  const RotaryPositions positions(length, size, {.theta = 10000.0f});
   Floats query(length * size), key(length * size);  // the same vectors at every position
   for (int i = 0; i < length * size; ++i) {
     query[i] = std::sin(1.0f + static_cast<float>(i % size));
@@ -208,7 +209,7 @@ TEST(RotaryPositionsTest, AScoreDependsOnTheDistanceAlone) {
 }
 
 TEST(RotaryPositionsTest, MatrixHoldsCosinesThenSinesOfAHead) {
-  const Floats matrix = Matrix(RotaryPositions(3, 4, 100.0f), 3);
+  const Floats matrix = Matrix(RotaryPositions(3, 4, {.theta = 100.0f}), 3);
   EXPECT_THAT(Floats(matrix.begin() + 8, matrix.end()),
               Pointwise(testing::FloatNear(1e-6f),
                         Floats{std::cos(2.0f), std::cos(0.2f), std::sin(2.0f), std::sin(0.2f)}));
