@@ -1,0 +1,187 @@
+// The last hidden states of Hugging Face transformers for small models of every family
+// (make_models.py), through a model directory, the engine and its float path.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "core/engine/engine.h"
+#include "core/engine/float_conversion.h"
+#include "core/model/model_directory.h"
+#include "tests/golden/encode_batch.h"
+#include "tests/golden/golden_tensors.h"
+#include "tests/golden/hash_tensors.h"
+#include "tests/support/files.h"
+#include "tests/support/safetensors_writer.h"
+#include "tests/support/status_matchers.h"
+
+namespace contexture {
+namespace {
+
+using test_support::BitIdentical;
+using test_support::EncodeBatch;
+using test_support::GoldenTensors;
+using test_support::IsOk;
+using test_support::SequenceVectors;
+using test_support::StoredTensor;
+using Json = nlohmann::json;
+
+// Of last hidden states, absolute: another order of the same float additions, and angles of rotary
+// positions that transformers rounds to float before it takes their sine; see docs/numerics.md.
+constexpr double kTolerance = 5e-5;
+constexpr uint64_t kSeedStride = 1 << 20;
+
+// The committed file, or that of a longer sweep.
+std::string Stem() {
+  const char* given = std::getenv("CONTEXTURE_FAMILIES_GOLDEN");
+  return given == nullptr ? "tests/golden/families" : given;
+}
+const Json& Document() {
+  static const Json document =
+      Json::parse(test_support::ReadBytes(absl::StrCat(Stem(), ".json")).value());
+  return document;
+}
+const GoldenTensors& Tensors() {
+  static const GoldenTensors tensors(
+      test_support::ReadBytes(absl::StrCat(Stem(), ".safetensors")).value());
+  return tensors;
+}
+
+// Rounds a tensor of floats to the 16 bits of TYPE.
+void Narrow(const std::string& type, StoredTensor& tensor) {
+  if (type == "F32") return;
+  std::string narrow;
+  for (size_t at = 0; at < tensor.bytes.size(); at += sizeof(float)) {
+    float value;
+    std::memcpy(&value, tensor.bytes.data() + at, sizeof(value));
+    const uint16_t bits = type == "BF16" ? ToBfloat16(value) : ToFloat16(value);
+    narrow.append(reinterpret_cast<const char*>(&bits), sizeof(bits));
+  }
+  tensor.bytes = std::move(narrow);
+  tensor.data_type = type;
+}
+
+class FamiliesGoldenTest : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    const Json& cases = Document().at("cases");
+    const auto found = std::find_if(cases.begin(), cases.end(),
+                                    [](const Json& c) { return c.at("name") == GetParam(); });
+    ASSERT_NE(found, cases.end());
+    WriteModel(*found);
+    auto model = LoadModelDirectory(directory_.path());
+    ASSERT_THAT(model, IsOk());
+    auto engine = LoadEngine(*std::move(model), {});
+    ASSERT_THAT(engine, IsOk());
+    engine_ = *std::move(engine);
+    ReadSequences();
+  }
+
+  void WriteModel(const Json& golden) {
+    ASSERT_THAT(test_support::WriteFile(directory_.File("config.json"), golden.at("config").dump()),
+                IsOk());
+    std::vector<StoredTensor> tensors;
+    const uint64_t first = golden.at("seed").get<uint64_t>() * kSeedStride;
+    for (const Json& recipe : golden.at("tensors")) {
+      tensors.push_back(test_support::MakeTensor(first + tensors.size(), recipe));
+      Narrow(golden.at("data_type"), tensors.back());
+    }
+    const size_t shards = golden.at("shards");
+    if (shards > 1) return WriteShards(tensors, shards);
+    ASSERT_THAT(test_support::WriteSafetensors(directory_.File("model.safetensors"), tensors),
+                IsOk());
+  }
+
+  void WriteShards(const std::vector<StoredTensor>& tensors, size_t shards) {
+    Json map = Json::object();
+    for (size_t shard = 0; shard < shards; ++shard) {
+      const std::string name = absl::StrCat("model-", shard + 1, "-of-", shards, ".safetensors");
+      std::vector<StoredTensor> part;
+      for (size_t i = shard; i < tensors.size(); i += shards) {
+        part.push_back(tensors[i]);
+        map[tensors[i].name] = name;
+      }
+      ASSERT_THAT(test_support::WriteSafetensors(directory_.File(name), part), IsOk());
+    }
+    ASSERT_THAT(test_support::WriteFile(directory_.File("model.safetensors.index.json"),
+                                        Json({{"weight_map", map}}).dump()),
+                IsOk());
+  }
+
+  void ReadSequences() {
+    const auto ids = Tensors().Integers(GetParam() + ".ids");
+    size_t first = 0;
+    for (int64_t length : Tensors().Integers(GetParam() + ".lengths")) {
+      sequences_.emplace_back(ids.begin() + first, ids.begin() + first + length);
+      first += length;
+    }
+  }
+
+  // The vectors of all sequences as one batch, or each as a batch of its own.
+  std::vector<SequenceVectors> Encode(bool together) {
+    const std::unique_ptr<Workspace> workspace = engine_->NewWorkspace();
+    std::vector<const std::vector<uint32_t>*> batch;
+    std::vector<SequenceVectors> vectors;
+    for (size_t i = 0; i < sequences_.size(); ++i) {
+      batch.push_back(&sequences_[i]);
+      if (together && i + 1 < sequences_.size()) continue;
+      auto result = EncodeBatch(*engine_, *workspace, batch);
+      EXPECT_THAT(result, IsOk());
+      if (!result.ok()) return {};
+      std::move(result->begin(), result->end(), std::back_inserter(vectors));
+      batch.clear();
+    }
+    return vectors;
+  }
+
+  test_support::TemporaryDirectory directory_;
+  std::unique_ptr<Engine> engine_;
+  std::vector<std::vector<uint32_t>> sequences_;
+};
+
+TEST_P(FamiliesGoldenTest, VectorsAreThoseOfTransformers) {
+  std::vector<float> tokens;
+  for (const SequenceVectors& vectors : Encode(/*together=*/true)) {
+    tokens.insert(tokens.end(), vectors.tokens.begin(), vectors.tokens.end());
+  }
+  const auto rows = Tensors().Integers(GetParam() + ".rows");
+  const auto expected = Tensors().Floats(GetParam() + ".vectors");
+  const size_t size = engine_->info().config.hidden_size;
+  ASSERT_EQ(expected.size(), rows.size() * size);
+  double worst = 0;
+  for (size_t r = 0; r < rows.size(); ++r) {
+    ASSERT_LE((rows[r] + 1) * size, tokens.size());
+    for (size_t c = 0; c < size; ++c) {
+      const double error =
+          std::abs(double{tokens[rows[r] * size + c]} - double{expected[r * size + c]});
+      ASSERT_LE(error, kTolerance) << "token " << rows[r] << ", element " << c;
+      worst = std::max(worst, error);
+    }
+  }
+  std::printf("%s: %zu rows, worst absolute error %.3g\n", GetParam().c_str(), rows.size(), worst);
+}
+
+TEST_P(FamiliesGoldenTest, ASequenceHasTheSameBitsAloneAndInABatch) {
+  const std::vector<SequenceVectors> together = Encode(true), alone = Encode(false);
+  ASSERT_EQ(together.size(), alone.size());
+  for (size_t i = 0; i < alone.size(); ++i) EXPECT_TRUE(BitIdentical(together[i], alone[i])) << i;
+}
+
+std::vector<std::string> CaseNames() {
+  std::vector<std::string> names;
+  for (const Json& c : Document().at("cases")) names.push_back(c.at("name"));
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, FamiliesGoldenTest, testing::ValuesIn(CaseNames()),
+                         [](const auto& param) { return param.param; });
+
+}  // namespace
+}  // namespace contexture
