@@ -28,6 +28,12 @@ InspectShape InspectShapeOf(const InspectItem& item, const InspectSizes& sizes) 
       return {sizes.length, sizes.length};
     case InspectKind::kPositionMatrix:
       return {item.num_positions, sizes.position_columns};
+    case InspectKind::kTokenEmbeddings:
+    case InspectKind::kScaledEmbeddings:
+    case InspectKind::kPositionVectors:
+    case InspectKind::kEmbeddingSum:
+      return {sizes.length, sizes.config.embedding.projection ? sizes.config.embedding.size
+                                                              : sizes.config.hidden_size};
     default:
       return {sizes.length,
               HasHead(item.kind) ? sizes.config.attention.head_size : sizes.config.hidden_size};

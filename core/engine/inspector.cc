@@ -52,8 +52,8 @@ void Inspector::Copy(const InspectItem& item, const Rows& rows) const {
 }
 
 void Inspector::CopyAll(InspectKind kind, const float* rows) const {
-  const auto stride = static_cast<size_t>(sizes_.config.hidden_size);
   for (const InspectItem& item : items_) {
+    const auto stride = static_cast<size_t>(InspectShapeOf(item, sizes_).columns);
     if (IsWanted(item, kind)) Copy(item, {rows, stride, 0, sizes_.length});
   }
 }

@@ -14,6 +14,20 @@ extern const Family kAlbertFamily;
 extern const Family kDistilBertFamily;
 extern const Family kMpnetFamily;
 extern const Family kEsmFamily;
+extern const Family kModernBertFamily;
+extern const Family kNomicBertFamily;
+extern const Family kNomicBertGptFamily;
+extern const Family kGteFamily;
+extern const Family kGteNewFamily;
+extern const Family kJinaV3Family;
+extern const Family kEuroBertFamily;
+extern const Family kLlamaFamily;
+extern const Family kMistralFamily;
+extern const Family kQwen2Family;
+extern const Family kQwen3Family;
+extern const Family kGemma3Family;
+extern const Family kGpt2Family;
+extern const Family kT5Family;
 extern const Family kTransformerEncoderFamily;
 
 // Fields of positions that RoBERTa's descendants share: position 0 is row pad_token_id + 1 of the

@@ -77,23 +77,23 @@ void FloatAttention::AttendSequence(const Rows& rows, FloatWorkspace& workspace)
   for (int head = 0; head < config_.num_heads; ++head) {
     const size_t at = static_cast<size_t>(head) * config_.head_size;
     const size_t key_at = static_cast<size_t>(head / group) * config_.head_size;
-    const kernels::AttentionArgs args = {
-        .query = rows.query + at,
-        .key = rows.key + key_at,
-        .value = rows.value + key_at,
-        .context = rows.context + at,
-        .query_length = rows.length,
-        .key_length = rows.length,
-        .head_size = config_.head_size,
-        .stride = row_size(),
-        .context_stride = config_.query_size(),
-        .scale = config_.scale,
-        .causal = config_.causal,
-        .scratch = workspace.attention_scratch.data(),
-        .alibi_slope = slopes.empty() ? 0.0f : slopes[head],
-        .window = context_.window,
-        .distance_bias =
-            context_.relative_bias == nullptr ? nullptr : context_.relative_bias->Head(head)};
+    const kernels::AttentionArgs args = {.query = rows.query + at,
+                                         .key = rows.key + key_at,
+                                         .value = rows.value + key_at,
+                                         .context = rows.context + at,
+                                         .query_length = rows.length,
+                                         .key_length = rows.length,
+                                         .head_size = config_.head_size,
+                                         .stride = row_size(),
+                                         .context_stride = config_.query_size(),
+                                         .scale = config_.scale,
+                                         .causal = config_.causal,
+                                         .scratch = workspace.attention_scratch.data(),
+                                         .alibi_slope = slopes.empty() ? 0.0f : slopes[head],
+                                         .window = context_.window,
+                                         .distance_bias = context_.relative_bias == nullptr
+                                                              ? nullptr
+                                                              : context_.relative_bias->Head(head)};
     kernels_.attention(args);
     if (workspace.observer != nullptr) workspace.observer->OnAttention(head, args);
   }

@@ -7,7 +7,7 @@ Each case is a small model of Hugging Face transformers with random weights, sav
 that config.json and tensor names are as users find them. Weights are not stored: element i of tensor t (in the
 order of names) is made from a hash of t, i and the seed, in the same way here and in families_golden_test.cc.
 Each sequence is encoded alone, in float32. Models whose code is not in transformers (JinaBERT v2 and the older
-layout of GTE) are computed by plain_encoder below, from what their authors publish.
+layout of GTE) are computed by classes below, from what their authors publish.
 
 STEM.safetensors holds for case NAME:
   NAME.ids      I64  all sequences, laid end to end
@@ -47,6 +47,15 @@ DECODER = dict(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, num_a
                num_key_value_heads=2, intermediate_size=44, max_position_embeddings=320, pad_token_id=None,
                bos_token_id=None, eos_token_id=None)
 
+MODERN = dict(BERT, num_hidden_layers=4, local_attention=12, global_attn_every_n_layers=3, bos_token_id=None,
+              eos_token_id=None, cls_token_id=None, sep_token_id=None)
+LLAMA3 = {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0,
+          "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+GEMMA = dict(DECODER, num_hidden_layers=3, head_dim=12, sliding_window=10, query_pre_attn_scalar=9,
+             pad_token_id=0, layer_types=["sliding_attention", "full_attention", "sliding_attention"])
+NEW = dict(BERT, type_vocab_size=0, rope_theta=500.0, rope_scaling={"type": "ntk", "factor": 4.0})
+T5 = dict(vocab_size=VOCABULARY, d_model=36, d_kv=10, d_ff=50, num_layers=2, num_heads=3)
+
 # name: (model_type, what the configuration says, what else the case does)
 CASES = {
     "bert": ("bert", BERT, {}),
@@ -76,6 +85,42 @@ CASES = {
                                emb_layer_norm_before=False), {"mask": 4}),
     "esm_absolute": ("esm", dict(BERT, position_embedding_type="absolute", token_dropout=True, mask_token_id=4,
                                  emb_layer_norm_before=True), {"mask": 4, "head": "AutoModelForMaskedLM"}),
+    "modernbert": ("modernbert", MODERN, {}),
+    "modernbert_masked_lm": ("modernbert", dict(MODERN, norm_bias=True, mlp_bias=True, attention_bias=True,
+                                                local_attention=7), {"head": "AutoModelForMaskedLM"}),
+    "nomic_bert": ("nomic_bert", BERT, {}),
+    "nomic_bert_gpt_names": ("nomic_bert", BERT, {"rewrite": "nomic_as_published"}),
+    "gte": ("gte", dict(BERT, type_vocab_size=1), {}),
+    "gte_without_types": ("gte", dict(BERT, type_vocab_size=0), {"head": "AutoModelForMaskedLM"}),
+    "gte_new_ntk": ("new", NEW, {"plain": "new_model"}),
+    "jina_bert_v2": ("bert", dict(BERT, feed_forward_type="geglu"), {"plain": "jina_bert"}),
+    "jina_bert_v2_reglu": ("bert", dict(BERT, feed_forward_type="reglu"), {"plain": "jina_bert"}),
+    "jina_embeddings_v3": ("jina_embeddings_v3", dict(BERT, type_vocab_size=1), {}),
+    "eurobert": ("eurobert", dict(DECODER, pad_token_id=0, mask_token_id=4), {}),
+    "eurobert_llama3_rope": ("eurobert", dict(DECODER, pad_token_id=0, mask_token_id=4, rope_parameters=LLAMA3),
+                             {"head": "AutoModelForMaskedLM"}),
+    "llama": ("llama", DECODER, {}),
+    "llama_biases": ("llama", dict(DECODER, num_key_value_heads=4, head_dim=6, attention_bias=True, mlp_bias=True,
+                                   rope_parameters=LLAMA3), {"head": "AutoModelForCausalLM"}),
+    "llama_linear_rope": ("llama", dict(DECODER, num_key_value_heads=1, rope_parameters={
+        "rope_type": "linear", "factor": 4.0, "rope_theta": 500.0}), {"data_type": "BF16"}),
+    "mistral": ("mistral", dict(DECODER, sliding_window=8), {}),
+    "mistral_without_window": ("mistral", dict(DECODER, sliding_window=None), {"shards": 2}),
+    "qwen2": ("qwen2", DECODER, {}),
+    "qwen2_window": ("qwen2", dict(DECODER, num_hidden_layers=3, use_sliding_window=True, sliding_window=11,
+                                   max_window_layers=1), {"head": "AutoModelForCausalLM"}),
+    "qwen3": ("qwen3", dict(DECODER, head_dim=10), {}),
+    "qwen3_biases": ("qwen3", dict(DECODER, head_dim=16, attention_bias=True), {"data_type": "F16"}),
+    "gemma3": ("gemma3_text", GEMMA, {}),
+    "embedding_gemma": ("gemma3_text", dict(GEMMA, use_bidirectional_attention=True), {}),
+    "gpt2": ("gpt2", dict(vocab_size=VOCABULARY, n_embd=36, n_layer=2, n_head=3, n_positions=320,
+                          bos_token_id=None, eos_token_id=None), {}),
+    "gpt2_lm": ("gpt2", dict(vocab_size=VOCABULARY, n_embd=36, n_layer=2, n_head=3, n_inner=50, n_positions=320,
+                             bos_token_id=None, eos_token_id=None, activation_function="relu"),
+                {"head": "AutoModelForCausalLM"}),
+    "t5": ("t5", T5, {"lengths": (1, 9, 40, 300)}),
+    "t5_gated_encoder": ("t5", dict(T5, feed_forward_proj="gated-gelu", relative_attention_num_buckets=12,
+                                    relative_attention_max_distance=40), {"head": "T5EncoderModel"}),
 }
 LENGTHS = (1, 2, 17, 300)
 BUFFERS = (".inv_freq",)  # follow from the configuration
@@ -106,17 +151,155 @@ def fill(model_type, shapes, seed):
 def saved_shapes(model_type, config, options, directory):
     """Saves a model of transformers; returns the shapes of the floating-point tensors in its file."""
     auto = getattr(transformers, options.get("head", "AutoModel"))
-    model = auto.from_config(transformers.AutoConfig.for_model(model_type, **config))
+    described = transformers.AutoConfig.for_model(model_type, **config)
+    model = auto.from_config(described) if hasattr(auto, "from_config") else auto(described)
     model.save_pretrained(directory)
     with safe_open(directory / "model.safetensors", "pt") as file:
         return {name: list(file.get_tensor(name).shape) for name in file.keys()
                 if not name.endswith(BUFFERS) and file.get_tensor(name).dtype == torch.float32}
 
 
+def layer_norm(tensors, name, x, epsilon):
+    return functional.layer_norm(x, x.shape[-1:], tensors[f"{name}.weight"], tensors[f"{name}.bias"], epsilon)
+
+
+def linear(tensors, name, x):
+    return functional.linear(x, tensors[f"{name}.weight"], tensors.get(f"{name}.bias"))
+
+
+def ntk_angles(config, length):
+    """The angles of the "ntk" scaling that the authors of GTE publish with their models."""
+    size = config["hidden_size"] // config["num_attention_heads"]
+    factor = config["rope_scaling"]["factor"]
+    frequency = (config["rope_theta"] * factor) ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
+    return torch.arange(length, dtype=torch.float64)[:, None] * frequency / factor ** (2 / size)
+
+
+def rotate(x, angles):
+    cos, sin = (torch.cat((part, part), dim=-1).float() for part in (angles.cos(), angles.sin()))
+    first, second = x.chunk(2, dim=-1)
+    return x * cos + torch.cat((-second, first), dim=-1) * sin
+
+
+def attend(config, query, key, value, bias=0.0, turn=lambda x: x):
+    length, hidden = query.shape
+    heads = config["num_attention_heads"]
+    query, key, value = (x.view(length, heads, -1).transpose(0, 1) for x in (query, key, value))
+    scores = turn(query) @ turn(key).transpose(-1, -2) / math.sqrt(hidden / heads) + bias
+    return (scores.softmax(dim=-1) @ value).transpose(0, 1).reshape(length, hidden)
+
+
+def norm_shapes(name, size):
+    return {f"{name}.weight": [size], f"{name}.bias": [size]}
+
+
+def linear_shapes(name, out, size, bias=True):
+    return {f"{name}.weight": [out, size], **({f"{name}.bias": [out]} if bias else {})}
+
+
+class NewModel:
+    """GTE's own code: an encoder with rotary positions and a gated feed-forward."""
+
+    @staticmethod
+    def describe(config):
+        hidden, inner = config["hidden_size"], config["intermediate_size"]
+        shapes = {"new.embeddings.word_embeddings.weight": [config["vocab_size"], hidden],
+                  **norm_shapes("new.embeddings.LayerNorm", hidden)}
+        for i in range(config["num_hidden_layers"]):
+            layer = f"new.encoder.layer.{i}."
+            shapes.update(linear_shapes(layer + "attention.qkv_proj", 3 * hidden, hidden))
+            shapes.update(linear_shapes(layer + "attention.o_proj", hidden, hidden))
+            shapes.update(linear_shapes(layer + "mlp.up_gate_proj", 2 * inner, hidden, bias=False))
+            shapes.update(linear_shapes(layer + "mlp.down_proj", hidden, inner))
+            shapes.update(norm_shapes(layer + "attn_ln", hidden))
+            shapes.update(norm_shapes(layer + "mlp_ln", hidden))
+        written = dict(config, model_type="new", hidden_act="gelu", layer_norm_eps=1e-12, pack_qkv=True,
+                       layer_norm_type="layer_norm", logn_attention_scale=False, position_embedding_type="rope")
+        return written, shapes
+
+    @staticmethod
+    def encode(config, tensors, ids):
+        epsilon = config["layer_norm_eps"]
+        angles = ntk_angles(config, len(ids))
+        x = tensors["new.embeddings.word_embeddings.weight"][ids]
+        x = layer_norm(tensors, "new.embeddings.LayerNorm", x, epsilon)
+        for i in range(config["num_hidden_layers"]):
+            layer = f"new.encoder.layer.{i}."
+            qkv = linear(tensors, layer + "attention.qkv_proj", x).chunk(3, dim=-1)
+            context = attend(config, *qkv, turn=lambda y: rotate(y, angles))
+            x = layer_norm(tensors, layer + "attn_ln", x + linear(tensors, layer + "attention.o_proj", context),
+                           epsilon)
+            up, gate = linear(tensors, layer + "mlp.up_gate_proj", x).chunk(2, dim=-1)
+            out = linear(tensors, layer + "mlp.down_proj", up * functional.gelu(gate))
+            x = layer_norm(tensors, layer + "mlp_ln", x + out, epsilon)
+        return x
+
+
+class JinaBert:
+    """JinaBERT v2: a BERT with ALiBi, in both directions, and a gated feed-forward."""
+
+    @staticmethod
+    def describe(config):
+        hidden, inner = config["hidden_size"], config["intermediate_size"]
+        shapes = {"embeddings.word_embeddings.weight": [config["vocab_size"], hidden],
+                  "embeddings.token_type_embeddings.weight": [2, hidden],
+                  **norm_shapes("embeddings.LayerNorm", hidden)}
+        for i in range(config["num_hidden_layers"]):
+            layer = f"encoder.layer.{i}."
+            for name in ("query", "key", "value"):
+                shapes.update(linear_shapes(f"{layer}attention.self.{name}", hidden, hidden))
+            shapes.update(linear_shapes(layer + "attention.output.dense", hidden, hidden))
+            shapes.update(norm_shapes(layer + "attention.output.LayerNorm", hidden))
+            shapes.update(linear_shapes(layer + "mlp.gated_layers", 2 * inner, hidden, bias=False))
+            shapes.update(linear_shapes(layer + "mlp.wo", hidden, inner))
+            shapes.update(norm_shapes(layer + "mlp.layernorm", hidden))
+        written = dict(config, model_type="bert", hidden_act="gelu", layer_norm_eps=1e-12, type_vocab_size=2,
+                       position_embedding_type="alibi", emb_pooler="mean", model_max_length=320)
+        return written, shapes
+
+    @staticmethod
+    def encode(config, tensors, ids):
+        epsilon = config["layer_norm_eps"]
+        bias = alibi_bias(config["num_attention_heads"], len(ids))
+        activation = functional.gelu if config["feed_forward_type"] == "geglu" else functional.relu
+        x = tensors["embeddings.word_embeddings.weight"][ids] + tensors["embeddings.token_type_embeddings.weight"][0]
+        x = layer_norm(tensors, "embeddings.LayerNorm", x, epsilon)
+        for i in range(config["num_hidden_layers"]):
+            layer = f"encoder.layer.{i}."
+            qkv = [linear(tensors, f"{layer}attention.self.{name}", x) for name in ("query", "key", "value")]
+            context = attend(config, *qkv, bias=bias)
+            x = layer_norm(tensors, layer + "attention.output.LayerNorm",
+                           x + linear(tensors, layer + "attention.output.dense", context), epsilon)
+            gate, up = linear(tensors, layer + "mlp.gated_layers", x).chunk(2, dim=-1)
+            out = linear(tensors, layer + "mlp.wo", activation(gate) * up)
+            x = layer_norm(tensors, layer + "mlp.layernorm", x + out, epsilon)
+        return x
+
+
+PLAIN = {"new_model": NewModel, "jina_bert": JinaBert}
+
+
+def nomic_as_published(config):
+    """The field names of nomic-ai's files, which transformers reads no more."""
+    return {"model_type": "nomic_bert", "n_embd": config["hidden_size"], "n_layer": config["num_hidden_layers"],
+            "n_head": config["num_attention_heads"], "n_inner": config["intermediate_size"],
+            "n_positions": config["max_position_embeddings"], "vocab_size": config["vocab_size"],
+            "type_vocab_size": config["type_vocab_size"], "activation_function": "swiglu",
+            "layer_norm_epsilon": config["layer_norm_eps"], "rotary_emb_base": 1000, "rotary_emb_fraction": 1.0,
+            "rotary_emb_interleaved": False, "rotary_emb_scale_base": None, "rotary_scaling_factor": None,
+            "qkv_proj_bias": False, "mlp_fc1_bias": False, "mlp_fc2_bias": False, "prenorm": False,
+            "causal": False, "parallel_block": False, "scale_attn_weights": True, "use_rms_norm": False}
+
+
+REWRITES = {"nomic_as_published": nomic_as_published}
+
+
 def encode_with_transformers(directory, sequences):
-    model = transformers.AutoModel.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager")
-    if model.config.is_encoder_decoder:
-        model = model.get_encoder()
+    options = {"dtype": torch.float32, "attn_implementation": "eager"}
+    if transformers.AutoConfig.from_pretrained(directory).model_type == "t5":
+        model = transformers.T5EncoderModel.from_pretrained(directory, **options)
+    else:
+        model = transformers.AutoModel.from_pretrained(directory, **options)
     return [model.eval()(input_ids=ids[None]).last_hidden_state[0] for ids in sequences]
 
 
@@ -134,7 +317,8 @@ def sequences_of(options, seed):
 def make_case(name, case, seed, directory):
     model_type, config, options = case
     if "plain" in options:
-        written, shapes = options["plain"](config)
+        plain = PLAIN[options["plain"]]
+        written, shapes = plain.describe(config)
         (directory / "config.json").write_text(json.dumps(written))
     else:
         shapes = saved_shapes(model_type, config, options, directory)
@@ -149,13 +333,16 @@ def make_case(name, case, seed, directory):
     sequences = sequences_of(options, seed)
     with torch.inference_mode():
         if "plain" in options:
-            vectors = [plain_encode(written, tensors, ids) for ids in sequences]
+            vectors = [plain.encode(written, tensors, ids) for ids in sequences]
         else:
             vectors = encode_with_transformers(directory, sequences)
     vectors = torch.cat(vectors).numpy()
     assert np.isfinite(vectors).all(), name
     rows = np.unique(np.linspace(0, len(vectors) - 1, MAX_ROWS).astype(np.int64))
-    described = {"name": name, "seed": seed, "config": json.loads((directory / "config.json").read_text()),
+    written = json.loads((directory / "config.json").read_text())
+    if "rewrite" in options:
+        written = REWRITES[options["rewrite"]](written)
+    described = {"name": name, "seed": seed, "config": written,
                  "data_type": data_type, "shards": options.get("shards", 1), "tensors": recipes}
     lengths = np.array([len(ids) for ids in sequences], dtype=np.int64)
     return described, {f"{name}.ids": torch.cat(sequences), f"{name}.lengths": torch.from_numpy(lengths),

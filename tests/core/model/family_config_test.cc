@@ -1,0 +1,141 @@
+// What the rows of the families refuse, and values that no golden case shows.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/model/config_reader.h"
+#include "core/model/json_reader.h"
+#include "tests/support/status_matchers.h"
+
+namespace contexture {
+namespace {
+
+using test_support::IsOk;
+using test_support::StatusIs;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr absl::StatusCode kNotComputed = absl::StatusCode::kFailedPrecondition;
+
+const Json kSizes = {{"hidden_size", 32},
+                     {"num_hidden_layers", 4},
+                     {"num_attention_heads", 4},
+                     {"num_key_value_heads", 2},
+                     {"head_dim", 8},
+                     {"intermediate_size", 48},
+                     {"vocab_size", 100},
+                     {"max_position_embeddings", 64}};
+const Json kEncoderSizes = {{"hidden_size", 32},        {"num_hidden_layers", 4},
+                            {"num_attention_heads", 4}, {"intermediate_size", 48},
+                            {"vocab_size", 100},        {"max_position_embeddings", 64}};
+
+// The sizes with a family and more fields, which replace those of the same name.
+absl::StatusOr<EncoderConfig> Read(const char* model_type, const Json& fields,
+                                   const Json& sizes = kSizes) {
+  Json json = sizes;
+  json["model_type"] = model_type;
+  json.update(fields);
+  return ReadEncoderConfig(json.dump());
+}
+
+TEST(FamilyConfigTest, KeyValueHeadsMustDivideTheHeads) {
+  EXPECT_THAT(Read("llama", {{"num_key_value_heads", 3}}),
+              StatusIs(kInvalid, AllOf(HasSubstr("4"), HasSubstr("key-value heads 3"))));
+  EXPECT_EQ(Read("llama", {{"num_key_value_heads", nullptr}})->attention.num_key_value_heads, 4);
+}
+
+TEST(FamilyConfigTest, RotaryHeadsMustBeEven) {
+  EXPECT_THAT(Read("qwen3", {{"head_dim", 7}}),
+              StatusIs(kInvalid, AllOf(HasSubstr("7 elements"), HasSubstr("rotary"))));
+}
+
+TEST(FamilyConfigTest, ScalingsOfRotaryPositionsThatAreNotComputedAreNamed) {
+  EXPECT_THAT(Read("llama", {{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}}}}),
+              StatusIs(kNotComputed, AllOf(HasSubstr("'rope_scaling'"), HasSubstr("\"yarn\""),
+                                           HasSubstr("default, linear, ntk, llama3"))));
+  EXPECT_THAT(Read("llama", {{"rope_parameters", {{"attention_factor", 2}}}}),
+              StatusIs(kNotComputed,
+                       AllOf(HasSubstr("'rope_parameters'"), HasSubstr("'attention_factor'"))));
+  EXPECT_THAT(Read("llama", {{"rope_scaling", {{"type", "linear"}}}}),
+              StatusIs(kInvalid, HasSubstr("'factor' is 0")));
+  EXPECT_THAT(Read("llama", {{"rope_scaling", "linear"}}),
+              StatusIs(kInvalid, HasSubstr("not an object")));
+}
+
+TEST(FamilyConfigTest, BothSpellingsOfRotaryPositionsAreRead) {
+  const auto older = Read(
+      "llama", {{"rope_theta", 500.0}, {"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}}});
+  const auto newer = Read(
+      "llama",
+      {{"rope_parameters", {{"rope_theta", 500.0}, {"rope_type", "linear"}, {"factor", 2.0}}}});
+  for (const auto& config : {older, newer}) {
+    ASSERT_THAT(config, IsOk());
+    EXPECT_EQ(config->position.rotary.theta, 500.0f);
+    EXPECT_EQ(config->position.rotary.scaling, RotaryScaling::kLinear);
+    EXPECT_EQ(config->position.rotary.factor, 2.0f);
+  }
+}
+
+TEST(FamilyConfigTest, LayersAlternateAsThePatternOrTheListSays) {
+  const auto pattern = Read("modernbert", {{"global_attn_every_n_layers", 3}}, kEncoderSizes);
+  ASSERT_THAT(pattern, IsOk());
+  EXPECT_THAT(pattern->attention.local, ElementsAre(false, true, true, false));
+  EXPECT_EQ(pattern->attention.window, 64);
+  const Json types = {"sliding_attention", "full_attention", "full_attention", "full_attention"};
+  const auto list = Read("modernbert", {{"layer_types", types}}, kEncoderSizes);
+  EXPECT_THAT(list->attention.local, ElementsAre(true, false, false, false));
+  EXPECT_THAT(Read("modernbert", {{"layer_types", {"full_attention"}}}, kEncoderSizes),
+              StatusIs(kInvalid, AllOf(HasSubstr("1 elements"), HasSubstr("4 layers"))));
+  EXPECT_THAT(Read("gemma3_text", {{"layer_types", {"linear", "linear", "linear", "linear"}}}),
+              StatusIs(kNotComputed, HasSubstr("\"linear\"")));
+}
+
+TEST(FamilyConfigTest, GemmaWithoutAListHasEverySixthLayerWithoutWindow) {
+  const auto config = Read("gemma3_text", {{"num_hidden_layers", 7}, {"sliding_window", 9}});
+  ASSERT_THAT(config, IsOk());
+  EXPECT_THAT(config->attention.local, ElementsAre(true, true, true, true, true, false, true));
+  EXPECT_EQ(config->attention.window, 8);
+  EXPECT_THAT(Read("gemma3_text", {{"attn_logit_softcapping", 50.0}}),
+              StatusIs(kNotComputed, HasSubstr("'attn_logit_softcapping'")));
+}
+
+TEST(FamilyConfigTest, SizesThatTransformersWouldMakeUpAreRequired) {
+  Json sizes = kSizes;
+  sizes.erase("head_dim");
+  EXPECT_THAT(Read("qwen3", {}, sizes), StatusIs(kInvalid, HasSubstr("lacks 'head_dim'")));
+  sizes.erase("num_key_value_heads");
+  EXPECT_THAT(Read("mistral", {}, sizes), StatusIs(kInvalid, HasSubstr("lacks 'num_key_value_")));
+}
+
+TEST(FamilyConfigTest, PositionsAfterThePaddingMustRemain) {
+  EXPECT_THAT(Read("roberta", {{"max_position_embeddings", 2}}, kEncoderSizes),
+              StatusIs(kInvalid, AllOf(HasSubstr("is 2"), HasSubstr("'pad_token_id' 1"))));
+  EXPECT_EQ(Read("roberta", {{"pad_token_id", 3}}, kEncoderSizes)->max_length, 60);
+  EXPECT_THAT(Read("mpnet", {{"max_position_embeddings", 2}}, kEncoderSizes),
+              StatusIs(kInvalid, HasSubstr("is 2")));
+}
+
+TEST(FamilyConfigTest, GroupsOfSharedLayersMustDivideTheLayers) {
+  EXPECT_THAT(Read("albert", {{"num_hidden_groups", 3}}, kEncoderSizes),
+              StatusIs(kInvalid, AllOf(HasSubstr("is 4"), HasSubstr("'num_hidden_groups' 3"))));
+}
+
+TEST(FamilyConfigTest, PartsThatAFamilyMayHaveAndAreNotComputedAreNamed) {
+  EXPECT_THAT(Read("mpnet", {{"relative_attention_num_buckets", 16}}, kEncoderSizes),
+              StatusIs(kNotComputed, HasSubstr("'relative_attention_num_buckets' is 16")));
+  EXPECT_THAT(Read("esm", {{"is_folding_model", true}}, kEncoderSizes),
+              StatusIs(kNotComputed, HasSubstr("'is_folding_model'")));
+  EXPECT_THAT(Read("new", {{"logn_attention_scale", true}}, kEncoderSizes),
+              StatusIs(kNotComputed, HasSubstr("'logn_attention_scale'")));
+  EXPECT_THAT(Read("bert", {{"auto_map", Json::object()}}, kEncoderSizes),
+              StatusIs(kNotComputed, HasSubstr("'auto_map'")));
+  EXPECT_THAT(Read("nomic_bert", {{"moe_top_k", 2}}, kEncoderSizes),
+              StatusIs(kNotComputed, HasSubstr("'moe_top_k'")));
+  EXPECT_THAT(Read("deberta-v2", {}, kEncoderSizes),
+              StatusIs(kNotComputed, AllOf(HasSubstr("\"deberta-v2\""), HasSubstr("modernbert"))));
+}
+
+}  // namespace
+}  // namespace contexture
