@@ -94,7 +94,7 @@ constexpr absl::string_view kEuroBertHarmless[] = {"pretraining_tp", "auto_map",
                                                    "classifier_pooling", "clf_pooling"};
 
 // What all of them have.
-absl::Status CompleteDecoder(const Json& json, EncoderConfig& config) {
+void SetDecoder(EncoderConfig& config) {
   config.max_length = config.position.num_positions;
   config.position.kind = PositionKind::kRotary;
   config.embedding.norm = false;
@@ -104,6 +104,10 @@ absl::Status CompleteDecoder(const Json& json, EncoderConfig& config) {
   config.biases = BiasConfig::All(false);
   config.attention.causal = true;
   config.feed_forward.gated = true;
+}
+
+absl::Status CompleteDecoder(const Json& json, EncoderConfig& config) {
+  SetDecoder(config);
   CTX_RETURN_IF_ERROR(ReadRotary(json, {}, config.position.rotary));
   return CheckRotaryHeads(config);
 }
@@ -199,7 +203,7 @@ absl::Status CompleteGemmaAttention(const Json& json, EncoderConfig& config) {
 }
 
 absl::Status CompleteGemma(const Json& json, EncoderConfig& config) {
-  CTX_RETURN_IF_ERROR(CompleteDecoder(json, config));
+  SetDecoder(config);
   config.norm_placement = NormPlacement::kSandwich;
   config.norm_weight_offset = 1.0f;
   config.embedding.scale = std::sqrt(static_cast<float>(config.hidden_size));
@@ -209,6 +213,7 @@ absl::Status CompleteGemma(const Json& json, EncoderConfig& config) {
   CTX_RETURN_IF_ERROR(ReadRotary(
       json, {.theta = "rope_local_base_freq", .layer_type = "sliding_attention", .scaled = false},
       config.position.local_rotary));
+  CTX_RETURN_IF_ERROR(CheckRotaryHeads(config));
   return CompleteGemmaAttention(json, config);
 }
 

@@ -42,9 +42,9 @@ void FloatAttention::Run(const PackedBatch& batch, const float* input,
                                          .key = rows.key,
                                          .length = rows.length,
                                          .num_heads = config_.num_heads,
-                                         .num_key_heads = config_.num_key_value_heads,
                                          .head_size = config_.head_size,
-                                         .stride = row_size()});
+                                         .stride = row_size(),
+                                         .num_key_heads = config_.num_key_value_heads});
     }
     AttendSequence(rows, workspace);
   }

@@ -15,9 +15,9 @@ struct QueryKeyRows {
   float* key;    // [length, num_key_heads * head_size] at `stride`
   int length;
   int num_heads;
+  int head_size;
+  int stride;             // floats between rows
   int num_key_heads = 0;  // 0: num_heads
-  int head_size = 0;
-  int stride = 0;  // floats between rows
 };
 
 // The scaled scores of one sequence and head before the softmax.

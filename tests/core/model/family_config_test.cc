@@ -104,9 +104,11 @@ TEST(FamilyConfigTest, GemmaWithoutAListHasEverySixthLayerWithoutWindow) {
 TEST(FamilyConfigTest, SizesThatTransformersWouldMakeUpAreRequired) {
   Json sizes = kSizes;
   sizes.erase("head_dim");
-  EXPECT_THAT(Read("qwen3", {}, sizes), StatusIs(kInvalid, HasSubstr("lacks 'head_dim'")));
+  EXPECT_THAT(Read("qwen3", Json::object(), sizes),
+              StatusIs(kInvalid, HasSubstr("lacks 'head_dim'")));
   sizes.erase("num_key_value_heads");
-  EXPECT_THAT(Read("mistral", {}, sizes), StatusIs(kInvalid, HasSubstr("lacks 'num_key_value_")));
+  EXPECT_THAT(Read("mistral", Json::object(), sizes),
+              StatusIs(kInvalid, HasSubstr("lacks 'num_key_value_")));
 }
 
 TEST(FamilyConfigTest, PositionsAfterThePaddingMustRemain) {
@@ -133,7 +135,7 @@ TEST(FamilyConfigTest, PartsThatAFamilyMayHaveAndAreNotComputedAreNamed) {
               StatusIs(kNotComputed, HasSubstr("'auto_map'")));
   EXPECT_THAT(Read("nomic_bert", {{"moe_top_k", 2}}, kEncoderSizes),
               StatusIs(kNotComputed, HasSubstr("'moe_top_k'")));
-  EXPECT_THAT(Read("deberta-v2", {}, kEncoderSizes),
+  EXPECT_THAT(Read("deberta-v2", Json::object(), kEncoderSizes),
               StatusIs(kNotComputed, AllOf(HasSubstr("\"deberta-v2\""), HasSubstr("modernbert"))));
 }
 
