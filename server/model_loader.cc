@@ -21,7 +21,7 @@ absl::Status RunBatch(const Engine& engine, Workspace& workspace, const std::vec
     offsets.push_back(static_cast<uint32_t>(ids.size()));
     slot_offsets.push_back(static_cast<uint32_t>(slot_offsets.size()));
   }
-  const OutputSpec spec{.pooling = info.pooling.kind, .dimensions = info.config.hidden_size};
+  const OutputSpec spec{.pooling = info.pooling.kind, .dimensions = info.pooling.Size(info.config.hidden_size)};
   std::vector<std::vector<char>> vectors(lengths.size(), std::vector<char>(OutputBytes(spec, 1)));
   std::vector<OutputSlot> slots;
   for (auto& vector : vectors) slots.push_back({.spec = spec, .destination = vector.data()});

@@ -12,8 +12,9 @@
 
 namespace contexture {
 
-EncoderEngine::OwnWorkspace::OwnWorkspace(std::unique_ptr<nn::Workspace> nn_workspace)
-    : nn(std::move(nn_workspace)), wanted(nn->max_tokens) {
+EncoderEngine::OwnWorkspace::OwnWorkspace(std::unique_ptr<nn::Workspace> nn_workspace,
+                                          size_t writer_floats)
+    : nn(std::move(nn_workspace)), wanted(nn->max_tokens), writer(writer_floats) {
   offsets.reserve(nn->max_tokens + 1);
 }
 
@@ -38,7 +39,10 @@ EncoderEngine::EncoderEngine(EngineInfo info, std::unique_ptr<nn::Encoder> encod
 }
 
 std::unique_ptr<Workspace> EncoderEngine::NewWorkspace() const {
-  return std::make_unique<OwnWorkspace>(encoder_->NewWorkspace(workspace_tokens_));
+  const auto hidden_size = static_cast<size_t>(info_.config.hidden_size);
+  const size_t writer_floats =
+      std::max(hidden_size, pooling_ == nullptr ? 0 : pooling_->scratch_floats());
+  return std::make_unique<OwnWorkspace>(encoder_->NewWorkspace(workspace_tokens_), writer_floats);
 }
 
 absl::Status EncoderEngine::Run(const PackedBatch& batch, const OutputPlan& plan,
@@ -91,7 +95,7 @@ void EncoderEngine::WriteOutputs(const OutputPlan& plan, int in_group, int seque
                                    hidden_size};
   plan.non_finite[sequence] = IsFinite(kernels_, vectors) ? 0 : 1;
   for (uint32_t s = plan.offsets[sequence]; s < plan.offsets[sequence + 1]; ++s) {
-    WriteOutput(kernels_, vectors, plan.slots[s], workspace.nn->pooled.data());
+    WriteOutput({kernels_, pooling_.get(), workspace.writer.data()}, vectors, plan.slots[s]);
   }
 }
 

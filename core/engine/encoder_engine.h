@@ -2,9 +2,12 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "core/base/aligned_buffer.h"
 #include "core/engine/engine.h"
+#include "core/engine/pooling.h"
 #include "core/engine/wanted_rows.h"
 #include "core/kernels/vector_kernels.h"
 #include "core/nn/encoder.h"
@@ -17,6 +20,7 @@ class EncoderEngine : public Engine {
   EncoderEngine(EngineInfo info, std::unique_ptr<nn::Encoder> encoder, Isa isa);
   // For the loader, before the engine is shared.
   void SetAccuracy(const Accuracy& accuracy) { info_.accuracy = accuracy; }
+  void SetPooling(std::unique_ptr<const ModelPooling> pooling) { pooling_ = std::move(pooling); }
   void SetReason(std::string reason) { info_.precision_reason = std::move(reason); }
 
   const EngineInfo& info() const override { return info_; }
@@ -28,13 +32,14 @@ class EncoderEngine : public Engine {
 
  private:
   struct OwnWorkspace : Workspace {
-    explicit OwnWorkspace(std::unique_ptr<nn::Workspace> nn_workspace);
+    OwnWorkspace(std::unique_ptr<nn::Workspace> nn_workspace, size_t writer_floats);
     void EnableProfile() override { nn->profile = &profile; }
     std::vector<std::pair<std::string, double>> ProfileSeconds() const override;
     std::unique_ptr<nn::Workspace> nn;
     nn::Profile profile;
     std::vector<uint32_t> offsets;  // of the group, from 0
     WantedRows wanted;              // of the group
+    AlignedBuffer<float> writer;    // WriterContext::scratch
   };
 
   // That what the offsets point to is there.
@@ -51,6 +56,7 @@ class EncoderEngine : public Engine {
 
   EngineInfo info_;
   std::unique_ptr<nn::Encoder> encoder_;
+  std::unique_ptr<const ModelPooling> pooling_;  // null: see ModelPooling
   const kernels::VectorKernels& kernels_;
   const int workspace_tokens_;
 };

@@ -64,6 +64,7 @@ inline constexpr double kMinAutoCosine = 0.9999;
 struct EngineInfo {
   EncoderConfig config;
   PoolingConfig pooling;
+  PromptConfig prompts;
   int max_text_length = 0;
   int max_batch_tokens = 0;
   std::string precision;         // "f32"

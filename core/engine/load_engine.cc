@@ -11,6 +11,7 @@
 #include "core/base/status_macros.h"
 #include "core/engine/accuracy.h"
 #include "core/engine/encoder_engine.h"
+#include "core/engine/pooling.h"
 #include "core/engine/probes.h"
 #include "core/model/token_sequences.h"
 #include "core/nn/float_encoder.h"
@@ -22,14 +23,20 @@ namespace {
 // Another than that of the accuracy's probes, so that they do not measure their own calibration.
 constexpr uint32_t kCalibrationSeed = 1;
 
-// Micro-kernels where oneDNN has them for this CPU, else its matmul primitive.
+// What CREATE makes with micro-kernels where oneDNN has them for this CPU, else with its matmul
+// primitive.
+template <typename Create>
+auto CreateWithBackend(Create create) {
+  auto created = create(kernels::LinearBackend::kMicrokernel);
+  if (!absl::IsUnimplemented(created.status())) return created;
+  return create(kernels::LinearBackend::kMatmul);
+}
+
 absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateFloatEncoder(const ModelDirectory& directory,
                                                                 Isa isa) {
-  auto encoder = nn::FloatEncoder::Create(directory.config, directory.weights,
-                                          kernels::LinearBackend::kMicrokernel, isa);
-  if (!absl::IsUnimplemented(encoder.status())) return encoder;
-  return nn::FloatEncoder::Create(directory.config, directory.weights,
-                                  kernels::LinearBackend::kMatmul, isa);
+  return CreateWithBackend([&](kernels::LinearBackend backend) {
+    return nn::FloatEncoder::Create(directory.config, directory.weights, backend, isa);
+  });
 }
 
 // The sequences whose activations the int8 scales are calibrated on, cut to the model's length.
@@ -82,16 +89,22 @@ absl::StatusOr<std::unique_ptr<EncoderEngine>> LoadPrecision(const ModelDirector
                                                              Precision precision) {
   const Isa isa = DetectIsa();
   CTX_ASSIGN_OR_RETURN(auto encoder, CreateEncoder(directory, options, precision, isa));
+  CTX_ASSIGN_OR_RETURN(auto pooling, CreateWithBackend([&](kernels::LinearBackend backend) {
+                         return ModelPooling::Create(directory, backend, isa);
+                       }));
   EngineInfo info;
   info.config = directory.config;
   info.pooling = directory.pooling;
+  info.prompts = directory.prompts;
   info.max_text_length = directory.max_text_length;
   info.max_batch_tokens = options.max_batch_tokens;
   info.precision = std::string(Name(precision));
   info.precision_reason = "asked for";
   info.isa = std::string(Name(isa));
   info.fingerprint = directory.fingerprint;
-  return std::make_unique<EncoderEngine>(std::move(info), std::move(encoder), isa);
+  auto engine = std::make_unique<EncoderEngine>(std::move(info), std::move(encoder), isa);
+  engine->SetPooling(std::move(pooling));
+  return engine;
 }
 
 // A precision other than f32, with its accuracy measured beside f32.

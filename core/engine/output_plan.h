@@ -16,7 +16,7 @@ struct OutputSpec {
   OutputKind kind = OutputKind::kPooled;
   PoolingKind pooling = PoolingKind::kMean;  // kPooled only
   bool normalize = false;                    // L2, after slicing
-  int dimensions = 0;                        // 1 .. hidden_size
+  int dimensions = 0;                        // 1 .. hidden_size, or PoolingConfig::Size for kModel
   DataType data_type = DataType::kFloat32;   // kFloat32, kBfloat16, kFloat16, kInt8
 };
 

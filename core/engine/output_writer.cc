@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/engine/float_conversion.h"
+#include "core/engine/pooling.h"
 
 namespace contexture {
 namespace {
@@ -19,37 +20,32 @@ void WriteRow(const kernels::VectorKernels& kernels, const OutputSpec& spec, con
   WriteElements(row, spec.dimensions, spec.data_type, destination);
 }
 
-const float* PooledRow(const kernels::VectorKernels& kernels, PoolingKind pooling,
-                       const SequenceVectors& vectors, float* scratch) {
-  switch (pooling) {
-    case PoolingKind::kCls:
-      return vectors.hidden;
-    case PoolingKind::kLast:
-      return vectors.hidden + static_cast<size_t>(vectors.length - 1) * vectors.hidden_size;
-    case PoolingKind::kMean:
-      kernels.pool(kernels::PoolMode::kMean, vectors.hidden, vectors.length, vectors.hidden_size,
-                   scratch);
-      return scratch;
-    case PoolingKind::kMax:
-      kernels.pool(kernels::PoolMode::kMax, vectors.hidden, vectors.length, vectors.hidden_size,
-                   scratch);
-      return scratch;
+const float* PooledRow(const WriterContext& context, PoolingKind pooling,
+                       const SequenceVectors& vectors) {
+  if (pooling == PoolingKind::kCls) return vectors.hidden;
+  if (pooling == PoolingKind::kLast) {
+    return vectors.hidden + static_cast<size_t>(vectors.length - 1) * vectors.hidden_size;
   }
-  return vectors.hidden;
+  if (pooling == PoolingKind::kModel && context.pooling != nullptr) {
+    return context.pooling->Run(context.kernels, vectors, context.scratch);
+  }
+  PoolTokens(context.kernels, pooling, vectors, context.scratch);
+  return context.scratch;
 }
 
 }  // namespace
 
-void WriteOutput(const kernels::VectorKernels& kernels, const SequenceVectors& vectors,
-                 const OutputSlot& slot, float* scratch) {
+void WriteOutput(const WriterContext& context, const SequenceVectors& vectors,
+                 const OutputSlot& slot) {
   if (slot.spec.kind == OutputKind::kPooled) {
-    const float* row = PooledRow(kernels, slot.spec.pooling, vectors, scratch);
-    return WriteRow(kernels, slot.spec, row, scratch, slot.destination);
+    const float* row = PooledRow(context, slot.spec.pooling, vectors);
+    return WriteRow(context.kernels, slot.spec, row, context.scratch, slot.destination);
   }
   const size_t row_bytes = OutputBytes(slot.spec, 1);
   for (int r = 0; r < vectors.length; ++r) {
-    WriteRow(kernels, slot.spec, vectors.hidden + static_cast<size_t>(r) * vectors.hidden_size,
-             scratch, slot.destination + r * row_bytes);
+    WriteRow(context.kernels, slot.spec,
+             vectors.hidden + static_cast<size_t>(r) * vectors.hidden_size, context.scratch,
+             slot.destination + r * row_bytes);
   }
 }
 

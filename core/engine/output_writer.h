@@ -12,10 +12,18 @@ struct SequenceVectors {
   int hidden_size;
 };
 
-// Pools, slices, normalises and converts into the slot's destination. `scratch` holds hidden_size
-// floats.
-void WriteOutput(const kernels::VectorKernels& kernels, const SequenceVectors& vectors,
-                 const OutputSlot& slot, float* scratch);
+class ModelPooling;
+
+// What outputs are written with.
+struct WriterContext {
+  const kernels::VectorKernels& kernels;
+  const ModelPooling* pooling;  // null: the model has no pooling of several parts
+  float* scratch;               // hidden_size floats, or as many as `pooling` wants
+};
+
+// Pools, slices, normalises and converts into the slot's destination.
+void WriteOutput(const WriterContext& context, const SequenceVectors& vectors,
+                 const OutputSlot& slot);
 
 // Whether all vectors are finite.
 bool IsFinite(const kernels::VectorKernels& kernels, const SequenceVectors& vectors);

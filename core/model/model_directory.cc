@@ -83,7 +83,8 @@ class Loader {
     if (!files_.Exists("config_sentence_transformers.json")) return absl::OkStatus();
     CTX_ASSIGN_OR_RETURN(const absl::string_view prompts,
                          files_.Read("config_sentence_transformers.json"));
-    return CheckPrompts(prompts);
+    CTX_ASSIGN_OR_RETURN(model_.prompts, ReadPrompts(prompts));
+    return absl::OkStatus();
   }
 
   // A single file, or those that an index names.
@@ -117,8 +118,31 @@ class Loader {
   absl::Status ReadPoolingModule() {
     if (!modules_.has_value()) return absl::OkStatus();
     CTX_ASSIGN_OR_RETURN(const absl::string_view text, files_.Read(PoolingFile()));
-    CTX_ASSIGN_OR_RETURN(model_.pooling.kind, ReadPooling(text, model_.config.hidden_size));
-    model_.pooling.normalize = modules_->normalize;
+    PoolingConfig& pooling = model_.pooling;
+    CTX_ASSIGN_OR_RETURN(pooling.parts, ReadPooling(text, model_.config.hidden_size));
+    pooling.normalize = modules_->normalize;
+    int size = static_cast<int>(pooling.parts.size()) * model_.config.hidden_size;
+    for (const std::string& folder : modules_->dense_paths) {
+      CTX_RETURN_IF_ERROR(ReadDenseModule(folder, size));
+      size = pooling.dense.back().out_features;
+    }
+    const bool simple = pooling.parts.size() == 1 && pooling.dense.empty();
+    pooling.kind = simple ? pooling.parts[0] : PoolingKind::kModel;
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadDenseModule(const std::string& folder, int in_features) {
+    CTX_RETURN_IF_ERROR(CheckPresent(
+        files_, folder, {Join(folder, "config.json"), Join(folder, "model.safetensors")}));
+    CTX_ASSIGN_OR_RETURN(const absl::string_view text, files_.Read(Join(folder, "config.json")));
+    CTX_ASSIGN_OR_RETURN(const DenseConfig dense, ReadDense(text, in_features));
+    const std::string name = Join(folder, "model.safetensors");
+    CTX_ASSIGN_OR_RETURN(auto file, Safetensors::Open(files_.Path(name)));
+    CTX_ASSIGN_OR_RETURN(auto weights, BindDense(*file, dense));
+    weight_contents_.push_back({name, file->contents()});
+    model_.pooling.dense.push_back(dense);
+    model_.dense_weights.push_back(std::move(weights));
+    model_.dense_files.push_back(std::move(file));
     return absl::OkStatus();
   }
 

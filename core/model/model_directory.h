@@ -1,7 +1,9 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -12,25 +14,60 @@ namespace contexture {
 
 class TensorSource;
 
-enum class PoolingKind { kCls, kMean, kMax, kLast };
+// A Dense module: activation(W x + b).
+enum class DenseActivation { kIdentity, kTanh, kRelu, kGelu };
+struct DenseConfig {
+  int in_features = 0;
+  int out_features = 0;
+  bool bias = true;
+  DenseActivation activation = DenseActivation::kTanh;
+};
+
+enum class PoolingKind {
+  kCls,
+  kMean,
+  kMax,
+  kLast,
+  kMeanSqrtLength,  // the sum over the square root of the number of tokens
+  kWeightedMean,    // token i counts i times, from 1 on
+  kModel,           // what PoolingConfig describes, where it is more than one of the others
+};
 
 // How a sentence-transformers directory turns token vectors into one vector.
 struct PoolingConfig {
-  PoolingKind kind = PoolingKind::kMean;
-  bool normalize = false;  // L2, when modules.json lists a Normalize module
+  PoolingKind kind = PoolingKind::kMean;  // kModel: `parts`, side by side, through `dense`
+  bool normalize = false;                 // L2, when modules.json lists a Normalize module
+  std::vector<PoolingKind> parts = {};
+  std::vector<DenseConfig> dense = {};
+
+  // Elements of the vector that this makes of vectors of HIDDEN_SIZE.
+  int Size(int hidden_size) const {
+    if (kind != PoolingKind::kModel) return hidden_size;
+    return dense.empty() ? static_cast<int>(parts.size()) * hidden_size : dense.back().out_features;
+  }
+};
+
+// What sentence-transformers puts before a text: prompts by name, and the one for texts without a
+// choice.
+struct PromptConfig {
+  std::map<std::string, std::string> prompts = {};
+  std::string default_name = "";  // empty: none
 };
 
 // A model directory, read and checked, with its weights mapped. Movable; the views in `weights`
-// live as long as `file`.
+// live as long as `file`, those in `dense_weights` as long as `dense_files`.
 struct ModelDirectory {
   std::string path;
   EncoderConfig config;
   PoolingConfig pooling;
+  PromptConfig prompts;
   int max_text_length = 0;     // sentence_bert_config.json's max_seq_length, else config.max_length
   std::string tokenizer_path;  // empty: the directory holds no tokenizer.json
   std::string fingerprint;     // SHA-256, hex, over weights, config, pooling and tokenizer files
   EncoderWeights weights;
   std::unique_ptr<TensorSource> file;
+  std::vector<LinearWeights> dense_weights;  // of pooling.dense
+  std::vector<std::unique_ptr<TensorSource>> dense_files;
 
   ModelDirectory();
   ModelDirectory(ModelDirectory&&) noexcept;

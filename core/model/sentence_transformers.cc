@@ -79,29 +79,31 @@ absl::StatusOr<std::vector<Module>> ReadModuleList(absl::string_view json_text) 
   std::vector<Module> modules;
   for (const Json& entry : json) {
     CTX_ASSIGN_OR_RETURN(Module module, ReadModule(entry));
-    if (module.kind != "Transformer" && module.kind != "Pooling" && module.kind != "Normalize") {
-      return NotComputed(kModules, "type", entry["type"], "Transformer, Pooling, Normalize");
+    if (module.kind != "Transformer" && module.kind != "Pooling" && module.kind != "Dense" &&
+        module.kind != "Normalize") {
+      return NotComputed(kModules, "type", entry["type"], "Transformer, Pooling, Dense, Normalize");
     }
     modules.push_back(std::move(module));
   }
   return modules;
 }
 
-// A pooling mode by its two spellings.
+// A pooling mode by its two spellings; in the order in which flagged ones stand side by side.
 struct PoolingMode {
-  absl::string_view flag;           // "pooling_mode_cls_token": true
-  absl::string_view name;           // "pooling_mode": "cls"
-  std::optional<PoolingKind> kind;  // none: not computed
+  absl::string_view flag;  // "pooling_mode_cls_token": true
+  absl::string_view name;  // "pooling_mode": "cls"
+  PoolingKind kind;
 };
 constexpr PoolingMode kPoolingModes[] = {
     {"pooling_mode_cls_token", "cls", PoolingKind::kCls},
-    {"pooling_mode_mean_tokens", "mean", PoolingKind::kMean},
     {"pooling_mode_max_tokens", "max", PoolingKind::kMax},
+    {"pooling_mode_mean_tokens", "mean", PoolingKind::kMean},
+    {"pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens", PoolingKind::kMeanSqrtLength},
+    {"pooling_mode_weightedmean_tokens", "weightedmean", PoolingKind::kWeightedMean},
     {"pooling_mode_lasttoken", "lasttoken", PoolingKind::kLast},
-    {"pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens", std::nullopt},
-    {"pooling_mode_weightedmean_tokens", "weightedmean", std::nullopt},
 };
-constexpr absl::string_view kComputedModes = "one of cls, mean, max, lasttoken";
+constexpr absl::string_view kComputedModes =
+    "cls, max, mean, mean_sqrt_len_tokens, weightedmean, lasttoken";
 constexpr absl::string_view kDimensionFields[] = {"word_embedding_dimension",
                                                   "embedding_dimension"};
 constexpr FixedField kPoolingFixed[] = {{"include_prompt", "[true]"}};
@@ -122,26 +124,26 @@ absl::Status CheckPoolingFields(const Json& json, int hidden_size) {
 }
 
 // The modes whose flag is set.
-absl::StatusOr<std::vector<const PoolingMode*>> FlaggedModes(const Json& json) {
-  std::vector<const PoolingMode*> chosen;
+absl::StatusOr<std::vector<PoolingKind>> FlaggedModes(const Json& json) {
+  std::vector<PoolingKind> chosen;
   for (const PoolingMode& mode : kPoolingModes) {
     const auto found = json.find(std::string(mode.flag));
     if (found == json.end()) continue;
     if (!found->is_boolean()) return WrongType(kPooling, mode.flag, *found, "true or false");
-    if (found->get<bool>()) chosen.push_back(&mode);
+    if (found->get<bool>()) chosen.push_back(mode.kind);
   }
   return chosen;
 }
 
 // The modes that "pooling_mode" names: a name or an array of names.
-absl::StatusOr<std::vector<const PoolingMode*>> NamedModes(const Json& value) {
+absl::StatusOr<std::vector<PoolingKind>> NamedModes(const Json& value) {
   const Json names = value.is_array() ? value : Json::array({value});
-  std::vector<const PoolingMode*> chosen;
+  std::vector<PoolingKind> chosen;
   for (const Json& name : names) {
     if (!name.is_string()) return WrongType(kPooling, "pooling_mode", value, "a name");
     const size_t before = chosen.size();
     for (const PoolingMode& mode : kPoolingModes) {
-      if (name.get_ref<const std::string&>() == mode.name) chosen.push_back(&mode);
+      if (name.get_ref<const std::string&>() == mode.name) chosen.push_back(mode.kind);
     }
     if (chosen.size() == before) {
       return NotComputed(kPooling, "pooling_mode", name, kComputedModes);
@@ -149,6 +151,20 @@ absl::StatusOr<std::vector<const PoolingMode*>> NamedModes(const Json& value) {
   }
   return chosen;
 }
+
+constexpr absl::string_view kDense = "a dense module's config.json";
+constexpr int kMaxFeatures = 1 << 20;
+constexpr absl::string_view kDenseKnown[] = {"in_features", "out_features", "bias",
+                                             "activation_function"};
+constexpr FixedField kDenseFixed[] = {
+    {"module_input_name", R"(["sentence_embedding"])"},
+    {"module_output_name", R"(["sentence_embedding", null])"},
+    {"use_residual", "[false]"},
+};
+constexpr absl::string_view kIdentity = "torch.nn.modules.linear.Identity";
+constexpr absl::string_view kTanh = "torch.nn.modules.activation.Tanh";
+constexpr absl::string_view kRelu = "torch.nn.modules.activation.ReLU";
+constexpr absl::string_view kGelu = "torch.nn.modules.activation.GELU";
 
 // Fields of sentence_bert_config.json, values as sentence-transformers writes them for text
 // encoders.
@@ -166,35 +182,56 @@ constexpr FixedField kSentenceBertFixed[] = {
 
 absl::StatusOr<SentenceModules> ReadSentenceModules(absl::string_view json_text) {
   CTX_ASSIGN_OR_RETURN(const std::vector<Module> modules, ReadModuleList(json_text));
+  SentenceModules read;
   std::vector<std::string> kinds;
-  for (const Module& module : modules) kinds.push_back(module.kind);
-  const std::string list = absl::StrJoin(kinds, ", ");
-  if (list != "Transformer, Pooling" && list != "Transformer, Pooling, Normalize") {
-    return absl::FailedPreconditionError(
-        absl::StrCat(kModules, " lists [", list,
-                     "]; computed are [Transformer, Pooling] with or without Normalize after"));
+  for (const Module& module : modules) {
+    kinds.push_back(module.kind);
+    if (module.kind == "Transformer") read.transformer_path = module.path;
+    if (module.kind == "Pooling") read.pooling_path = module.path;
+    if (module.kind == "Dense") read.dense_paths.push_back(module.path);
+    if (module.kind == "Normalize") read.normalize = true;
   }
-  return SentenceModules{.transformer_path = modules[0].path,
-                         .pooling_path = modules[1].path,
-                         .normalize = modules.size() == 3};
+  std::vector<std::string> computed = {"Transformer", "Pooling"};
+  computed.resize(2 + read.dense_paths.size(), "Dense");
+  if (read.normalize) computed.push_back("Normalize");
+  if (kinds == computed) return read;
+  return absl::FailedPreconditionError(
+      absl::StrCat(kModules, " lists [", absl::StrJoin(kinds, ", "),
+                   "]; computed are [Transformer, Pooling], then any number of Dense, with or "
+                   "without Normalize after"));
 }
 
-absl::StatusOr<PoolingKind> ReadPooling(absl::string_view json_text, int hidden_size) {
+absl::StatusOr<std::vector<PoolingKind>> ReadPooling(absl::string_view json_text, int hidden_size) {
   CTX_ASSIGN_OR_RETURN(const Json json, ParseJsonObject(json_text, kPooling));
   CTX_RETURN_IF_ERROR(CheckPoolingFields(json, hidden_size));
   const bool named = json.contains("pooling_mode");
-  CTX_ASSIGN_OR_RETURN(const std::vector<const PoolingMode*> modes,
+  CTX_ASSIGN_OR_RETURN(std::vector<PoolingKind> modes,
                        named ? NamedModes(json["pooling_mode"]) : FlaggedModes(json));
   if (modes.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(kPooling, " chooses no pooling mode"));
   }
-  std::vector<absl::string_view> names;
-  for (const PoolingMode* mode : modes) names.push_back(named ? mode->name : mode->flag);
-  if (modes.size() > 1 || !modes[0]->kind.has_value()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        kPooling, " chooses ", absl::StrJoin(names, ", "), "; computed is ", kComputedModes));
-  }
-  return *modes[0]->kind;
+  return modes;
+}
+
+absl::StatusOr<DenseConfig> ReadDense(absl::string_view json_text, int in_features) {
+  CTX_ASSIGN_OR_RETURN(const Json json, ParseJsonObject(json_text, kDense));
+  CTX_RETURN_IF_ERROR(
+      CheckFields(json, kDense, {.known = kDenseKnown, .fixed = kDenseFixed, .harmless = {}}));
+  DenseConfig dense;
+  CTX_ASSIGN_OR_RETURN(dense.in_features, ReadInteger(json, kDense, {"in_features", kMaxFeatures}));
+  CTX_ASSIGN_OR_RETURN(dense.out_features,
+                       ReadInteger(json, kDense, {"out_features", kMaxFeatures}));
+  CTX_ASSIGN_OR_RETURN(dense.bias, ReadBoolean(json, kDense, {"bias", true}));
+  CTX_ASSIGN_OR_RETURN(
+      const std::string activation,
+      ReadWord(json, kDense, {"activation_function", {kIdentity, kTanh, kRelu, kGelu}, kTanh}));
+  dense.activation = activation == kIdentity ? DenseActivation::kIdentity
+                     : activation == kRelu   ? DenseActivation::kRelu
+                     : activation == kGelu   ? DenseActivation::kGelu
+                                             : DenseActivation::kTanh;
+  if (dense.in_features == in_features) return dense;
+  return absl::InvalidArgumentError(absl::StrCat(kDense, " 'in_features' is ", dense.in_features,
+                                                 ", but what stands before it has ", in_features));
 }
 
 absl::StatusOr<std::optional<int>> ReadMaxSequenceLength(absl::string_view json_text,
@@ -227,12 +264,23 @@ absl::StatusOr<int> ReadTokenizerMaxLength(absl::string_view json_text, int max_
   return length < max_length ? static_cast<int>(length) : max_length;
 }
 
-absl::Status CheckPrompts(absl::string_view json_text) {
+absl::StatusOr<PromptConfig> ReadPrompts(absl::string_view json_text) {
   constexpr absl::string_view what = "config_sentence_transformers.json";
   CTX_ASSIGN_OR_RETURN(const Json json, ParseJsonObject(json_text, what));
+  PromptConfig read;
+  const Json prompts = json.value("prompts", Json::object());
+  if (!prompts.is_object()) return WrongType(what, "prompts", prompts, "an object");
+  for (const auto& [name, prompt] : prompts.items()) {
+    if (!prompt.is_string()) return WrongType(what, name, prompt, "a string");
+    read.prompts[name] = prompt.get<std::string>();
+  }
   const auto found = json.find("default_prompt_name");
-  if (found == json.end() || found->is_null()) return absl::OkStatus();
-  return NotComputed(what, "default_prompt_name", *found, "no default prompt");
+  if (found == json.end() || found->is_null()) return read;
+  if (!found->is_string()) return WrongType(what, "default_prompt_name", *found, "a string");
+  read.default_name = found->get<std::string>();
+  if (read.prompts.contains(read.default_name)) return read;
+  return absl::InvalidArgumentError(absl::StrCat(what, " 'default_prompt_name' is ", Show(*found),
+                                                 ", which 'prompts' does not have"));
 }
 
 }  // namespace contexture

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -15,19 +16,25 @@ namespace contexture {
 // FAILED_PRECONDITION a module, field or value that this version does not compute, named with its
 // value.
 
-// What modules.json lists: a Transformer, a Pooling and, if `normalize`, a Normalize, in this
-// order.
+// What modules.json lists: a Transformer, a Pooling, any number of Dense and, if `normalize`, a
+// Normalize, in this order.
 struct SentenceModules {
   std::string transformer_path;  // relative to the directory; empty: the directory itself
   std::string pooling_path;
+  std::vector<std::string> dense_paths;
   bool normalize = false;
 };
 // INVALID_ARGUMENT also: a path that is absolute or has a component "..".
 absl::StatusOr<SentenceModules> ReadSentenceModules(absl::string_view json_text);
 
-// The pooling module's config.json, in the spelling with one flag per mode or with one name.
+// The pooling module's config.json, in the spelling with one flag per mode or with names; the modes
+// in the order in which their vectors stand side by side.
 // INVALID_ARGUMENT also: a dimension other than HIDDEN_SIZE, no pooling mode.
-absl::StatusOr<PoolingKind> ReadPooling(absl::string_view json_text, int hidden_size);
+absl::StatusOr<std::vector<PoolingKind>> ReadPooling(absl::string_view json_text, int hidden_size);
+
+// A Dense module's config.json. INVALID_ARGUMENT also: another number of features than IN_FEATURES,
+// what stands before it.
+absl::StatusOr<DenseConfig> ReadDense(absl::string_view json_text, int in_features);
 
 // The max_seq_length of sentence_bert_config.json; none when the file leaves it open.
 // INVALID_ARGUMENT also: more than MAX_LENGTH, the most tokens the model takes.
@@ -38,8 +45,7 @@ absl::StatusOr<std::optional<int>> ReadMaxSequenceLength(absl::string_view json_
 // what sentence-transformers takes when sentence_bert_config.json is silent.
 absl::StatusOr<int> ReadTokenizerMaxLength(absl::string_view json_text, int max_length);
 
-// config_sentence_transformers.json. FAILED_PRECONDITION: it names a prompt that every text would
-// get.
-absl::Status CheckPrompts(absl::string_view json_text);
+// config_sentence_transformers.json. INVALID_ARGUMENT also: a default prompt that is not there.
+absl::StatusOr<PromptConfig> ReadPrompts(absl::string_view json_text);
 
 }  // namespace contexture

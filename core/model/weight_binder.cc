@@ -337,4 +337,20 @@ absl::StatusOr<EncoderWeights> BindWeights(const TensorSource& file, const Encod
   return weights;
 }
 
+absl::StatusOr<LinearWeights> BindDense(const TensorSource& file, const DenseConfig& config) {
+  EncoderWeights rearranged;
+  LinearWeights weights;
+  Binder binder(file, rearranged);
+  binder.Bind({.name = "linear.weight",
+               .shape = {config.out_features, config.in_features},
+               .targets = {&weights.weight}});
+  if (config.bias) {
+    binder.Bind(
+        {.name = "linear.bias", .shape = {config.out_features}, .targets = {&weights.bias}});
+  }
+  binder.FindSuperfluous("", {});
+  if (absl::Status status = binder.status(); !status.ok()) return status;
+  return weights;
+}
+
 }  // namespace contexture

@@ -3,6 +3,7 @@
 #include "absl/status/statusor.h"
 #include "core/model/encoder_config.h"
 #include "core/model/encoder_weights.h"
+#include "core/model/model_directory.h"
 #include "core/model/tensor_source.h"
 
 namespace contexture {
@@ -14,5 +15,8 @@ namespace contexture {
 // missing, of another shape or type, or superfluous (cut after 20). FAILED_PRECONDITION: only data
 // types differ.
 absl::StatusOr<EncoderWeights> BindWeights(const TensorSource& file, const EncoderConfig& config);
+
+// The same for a Dense module of sentence-transformers: "linear.weight" and "linear.bias".
+absl::StatusOr<LinearWeights> BindDense(const TensorSource& file, const DenseConfig& config);
 
 }  // namespace contexture

@@ -15,13 +15,12 @@ namespace contexture::nn {
 // The activations of one worker, allocated once by the encoder that uses them. Not thread safe.
 struct Workspace {
   virtual ~Workspace() = default;
-  virtual size_t bytes() const { return hidden.bytes() + pooled.bytes(); }
+  virtual size_t bytes() const { return hidden.bytes(); }
 
   int max_tokens = 0;
   Profile* profile = nullptr;    // where to add up the time of the parts, or null
   Observer* observer = nullptr;  // who is shown a batch of one sequence, or null; if `observable`
   AlignedBuffer<float> hidden;   // [tokens, hidden]: the residual stream, at the end the result
-  AlignedBuffer<float> pooled;   // [hidden]
 };
 
 // A whole encoder in one precision: embedding, layers, optional final norm. Immutable, thread safe.

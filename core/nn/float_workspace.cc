@@ -20,7 +20,6 @@ FloatWorkspace::FloatWorkspace(const EncoderConfig& config, int tokens) {
                                       (config.feed_forward.gated ? 2 * inner : inner));
   attention_scratch =
       AlignedBuffer<float>(kernels::AttentionScratchFloats(tokens, config.attention.head_size));
-  pooled = AlignedBuffer<float>(config.hidden_size);
 }
 
 size_t FloatWorkspace::bytes() const {

@@ -17,7 +17,6 @@ MixedWorkspace::MixedWorkspace(const EncoderConfig& config, Format format, int t
   chunk_stride = RowStride(format, chunk);
   qkv_stride = 3 * attention;
   hidden = AlignedBuffer<float>(rows * size);
-  pooled = AlignedBuffer<float>(size);
   input = AlignedBuffer<uint16_t>(rows * hidden_stride);
   context = AlignedBuffer<uint16_t>(rows * attention_stride);
   intermediate = AlignedBuffer<uint16_t>(rows * chunk_stride);

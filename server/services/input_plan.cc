@@ -143,7 +143,11 @@ EncodeOptions TokenizerOptions(const InputContext& context) {
 absl::StatusOr<PlannedInput> PlanText(const std::string& text, const InputContext& context) {
   const std::string field = context.Field("text");
   CTX_RETURN_IF_ERROR(CheckText(text, field, context));
-  return FromEncoding(context.model.tokenizer->Encode(text, TokenizerOptions(context)), field,
+  const std::string& prompt = context.plan.prompt;
+  const std::string prompted = prompt.empty() ? std::string() : prompt + text;
+  const std::string& whole = prompt.empty() ? text : prompted;
+  CTX_RETURN_IF_ERROR(CheckText(whole, field, context));
+  return FromEncoding(context.model.tokenizer->Encode(whole, TokenizerOptions(context)), field,
                       context);
 }
 

@@ -16,6 +16,10 @@ v1::Model ModelMessage(const ServedModel& model) {
   message.set_type_vocabulary_size(info.config.type_vocabulary_size);
   message.set_max_length(info.config.max_length);
   message.set_max_text_length(info.max_text_length);
+  message.set_pooled_size(info.pooling.Size(info.config.hidden_size));
+  for (const auto& [name, prompt] : info.prompts.prompts)
+    (*message.mutable_prompts())[name] = prompt;
+  message.set_default_prompt_name(info.prompts.default_name);
   message.set_default_pooling(ToProto(info.pooling.kind));
   message.set_default_normalization(info.pooling.normalize ? v1::NORMALIZATION_L2
                                                            : v1::NORMALIZATION_NONE);

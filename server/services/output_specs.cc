@@ -39,6 +39,10 @@ PoolingKind FromProto(v1::Pooling pooling, PoolingKind model_default) {
       return PoolingKind::kMax;
     case v1::POOLING_LAST:
       return PoolingKind::kLast;
+    case v1::POOLING_MEAN_SQRT_LENGTH:
+      return PoolingKind::kMeanSqrtLength;
+    case v1::POOLING_WEIGHTED_MEAN:
+      return PoolingKind::kWeightedMean;
     default:
       return model_default;
   }
@@ -63,21 +67,25 @@ bool Normalizes(const v1::OutputSpec& spec, bool model_default) {
   return spec.kind() != v1::OUTPUT_KIND_TOKENS && model_default;
 }
 
+absl::Status CheckDimensions(uint32_t asked, int index, int size) {
+  if (asked <= static_cast<uint32_t>(size)) return absl::OkStatus();
+  return MakeError(
+      ErrorReason::kDimensionsTooLarge,
+      absl::StrFormat("%d dimensions asked for, the model has %d", asked, size),
+      {Field(index, "dimensions"), {{"got", absl::StrCat(asked)}, {"max", absl::StrCat(size)}}});
+}
+
 }  // namespace
 
 absl::StatusOr<OutputSpec> ResolveOutput(const v1::OutputSpec& spec, int index,
                                          const EngineInfo& info) {
   CTX_RETURN_IF_ERROR(CheckEnums(spec, index));
-  const auto hidden_size = static_cast<uint32_t>(info.config.hidden_size);
-  if (spec.dimensions() > hidden_size) {
-    return MakeError(
-        ErrorReason::kDimensionsTooLarge,
-        absl::StrFormat("%d dimensions asked for, the model has %d", spec.dimensions(),
-                        hidden_size),
-        {Field(index, "dimensions"),
-         {{"got", absl::StrCat(spec.dimensions())}, {"max", absl::StrCat(hidden_size)}}});
-  }
   const bool tokens = spec.kind() == v1::OUTPUT_KIND_TOKENS;
+  const PoolingKind pooling = FromProto(spec.pooling(), info.pooling.kind);
+  const int hidden_size = info.config.hidden_size;
+  const int size =
+      tokens || pooling != PoolingKind::kModel ? hidden_size : info.pooling.Size(hidden_size);
+  CTX_RETURN_IF_ERROR(CheckDimensions(spec.dimensions(), index, size));
   if (tokens && spec.pooling() != v1::POOLING_UNSPECIFIED) {
     return MakeError(ErrorReason::kPoolingNotApplicable,
                      "pooling was given, but OUTPUT_KIND_TOKENS has a vector for each token",
@@ -85,9 +93,9 @@ absl::StatusOr<OutputSpec> ResolveOutput(const v1::OutputSpec& spec, int index,
   }
   OutputSpec resolved{
       .kind = tokens ? OutputKind::kTokens : OutputKind::kPooled,
-      .pooling = FromProto(spec.pooling(), info.pooling.kind),
+      .pooling = pooling,
       .normalize = Normalizes(spec, info.pooling.normalize),
-      .dimensions = static_cast<int>(spec.dimensions() == 0 ? hidden_size : spec.dimensions()),
+      .dimensions = spec.dimensions() == 0 ? size : static_cast<int>(spec.dimensions()),
       .data_type = FromProto(spec.data_type())};
   if (resolved.data_type == DataType::kInt8 && !resolved.normalize) {
     return MakeError(
@@ -125,6 +133,12 @@ v1::Pooling ToProto(PoolingKind kind) {
       return v1::POOLING_MAX;
     case PoolingKind::kLast:
       return v1::POOLING_LAST;
+    case PoolingKind::kMeanSqrtLength:
+      return v1::POOLING_MEAN_SQRT_LENGTH;
+    case PoolingKind::kWeightedMean:
+      return v1::POOLING_WEIGHTED_MEAN;
+    case PoolingKind::kModel:
+      return v1::POOLING_MODEL_DEFAULT;
   }
   return v1::POOLING_UNSPECIFIED;
 }

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
 #include "server/services/culprits.h"
 #include "server/services/output_specs.h"
@@ -42,6 +43,23 @@ absl::Status CheckFingerprint(absl::string_view required, const ServedModel& mod
                    absl::StrFormat("it is not the fingerprint of the model '%s', which is '%s'",
                                    model.name, served),
                    {"required_fingerprint", {{"model", model.name}, {"served", served}}});
+}
+
+absl::StatusOr<std::string> ResolvePrompt(const v1::EncodeRequest& request,
+                                          const PromptConfig& config) {
+  if (request.has_prompt()) return request.prompt();
+  const bool chosen = !request.prompt_name().empty();
+  if (!chosen && config.default_name.empty()) return std::string();
+  const auto found = config.prompts.find(chosen ? request.prompt_name() : config.default_name);
+  if (found != config.prompts.end()) return found->second;
+  // The name asked for is the caller's data and is not repeated.
+  std::vector<std::string> names;
+  for (const auto& [name, prompt] : config.prompts) names.push_back(name);
+  const std::string known = absl::StrJoin(names, ", ");
+  return MakeError(ErrorReason::kPromptUnknown,
+                   absl::StrFormat("the model has no prompt of this name; it has: %s",
+                                   known.empty() ? "none" : known),
+                   {"prompt_name", {{"known", known}}});
 }
 
 int64_t ResultBytes(const RequestPlan& plan, const PlannedInput& input) {
@@ -85,6 +103,7 @@ absl::StatusOr<RequestPlan> PlanRequest(const v1::EncodeRequest& request,
   CTX_RETURN_IF_ERROR(CheckCounts(request, model));
   RequestPlan plan;
   CTX_ASSIGN_OR_RETURN(plan.truncation, ResolveTruncation(request.truncation()));
+  CTX_ASSIGN_OR_RETURN(plan.prompt, ResolvePrompt(request, model.info.prompts));
   for (int i = 0; i < request.outputs_size(); ++i) {
     CTX_ASSIGN_OR_RETURN(OutputSpec spec, ResolveOutput(request.outputs(i), i, model.info));
     plan.outputs.push_back(spec);

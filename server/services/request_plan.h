@@ -23,6 +23,7 @@ inline constexpr int kMaxOutputs = 16;
 struct RequestPlan {
   std::vector<OutputSpec> outputs;  // resolved, at least one
   Truncation truncation = Truncation::kError;
+  std::string prompt = {};         // goes before each text
   bool needs_tokenizer = false;    // some input is text
   bool returns_token_ids = false;  // some output has a vector per token
 };

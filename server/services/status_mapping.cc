@@ -32,6 +32,7 @@ const std::array<ErrorRow, kNumErrorReasons>& Table() {
       {Reason::kUnknownEnumValue, "UNKNOWN_ENUM_VALUE", Code::kInvalidArgument, kNoRetry},
       {Reason::kUnknownTrafficClass, "UNKNOWN_TRAFFIC_CLASS", Code::kInvalidArgument, kNoRetry},
       {Reason::kDimensionsTooLarge, "DIMENSIONS_TOO_LARGE", Code::kInvalidArgument, kNoRetry},
+      {Reason::kPromptUnknown, "PROMPT_UNKNOWN", Code::kInvalidArgument, kNoRetry},
       {Reason::kPoolingNotApplicable, "POOLING_NOT_APPLICABLE", Code::kInvalidArgument, kNoRetry},
       {Reason::kInt8NeedsNormalization, "INT8_NEEDS_NORMALIZATION", Code::kInvalidArgument,
        kNoRetry},

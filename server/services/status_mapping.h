@@ -25,6 +25,7 @@ enum class ErrorReason {
   kUnknownEnumValue,
   kUnknownTrafficClass,
   kDimensionsTooLarge,
+  kPromptUnknown,
   kPoolingNotApplicable,
   kInt8NeedsNormalization,
   kAnswerTooLarge,

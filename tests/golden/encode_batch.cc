@@ -22,7 +22,7 @@ absl::StatusOr<std::vector<SequenceVectors>> EncodeBatch(
   const OutputSpec pooled{.kind = OutputKind::kPooled,
                           .pooling = info.pooling.kind,
                           .normalize = info.pooling.normalize,
-                          .dimensions = hidden};
+                          .dimensions = info.pooling.Size(hidden)};
   std::vector<uint32_t> ids, offsets = {0}, slot_offsets = {0};
   std::vector<OutputSlot> slots;
   std::vector<SequenceVectors> results(sequences.size());
@@ -31,7 +31,7 @@ absl::StatusOr<std::vector<SequenceVectors>> EncodeBatch(
     ids.insert(ids.end(), sequences[i]->begin(), sequences[i]->end());
     offsets.push_back(static_cast<uint32_t>(ids.size()));
     results[i].tokens.resize(sequences[i]->size() * hidden);
-    results[i].pooled.resize(hidden);
+    results[i].pooled.resize(pooled.dimensions);
     slots.push_back({tokens, reinterpret_cast<char*>(results[i].tokens.data())});
     slots.push_back({pooled, reinterpret_cast<char*>(results[i].pooled.data())});
     slot_offsets.push_back(static_cast<uint32_t>(slots.size()));

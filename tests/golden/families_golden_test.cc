@@ -37,6 +37,7 @@ using Json = nlohmann::json;
 // positions that transformers rounds to float before it takes their sine; see docs/numerics.md.
 constexpr double kTolerance = 5e-5;
 constexpr uint64_t kSeedStride = 1 << 20;
+constexpr uint64_t kModuleStride = 1 << 16;
 
 // The committed file, or that of a longer sweep.
 std::string Stem() {
@@ -87,16 +88,32 @@ class FamiliesGoldenTest : public testing::TestWithParam<std::string> {
   void WriteModel(const Json& golden) {
     ASSERT_THAT(test_support::WriteFile(directory_.File("config.json"), golden.at("config").dump()),
                 IsOk());
+    for (const auto& [name, contents] : golden.at("files").items()) {
+      ASSERT_THAT(test_support::WriteFile(directory_.File(name), contents.dump()), IsOk());
+    }
     std::vector<StoredTensor> tensors;
     const uint64_t first = golden.at("seed").get<uint64_t>() * kSeedStride;
     for (const Json& recipe : golden.at("tensors")) {
       tensors.push_back(test_support::MakeTensor(first + tensors.size(), recipe));
       Narrow(golden.at("data_type"), tensors.back());
     }
+    for (const auto& [folder, recipes] : golden.at("dense").items()) {
+      WriteDense(folder, recipes, first + std::stoull(folder) * kModuleStride);
+    }
     const size_t shards = golden.at("shards");
     if (shards > 1) return WriteShards(tensors, shards);
     ASSERT_THAT(test_support::WriteSafetensors(directory_.File("model.safetensors"), tensors),
                 IsOk());
+  }
+
+  void WriteDense(const std::string& folder, const Json& recipes, uint64_t first) {
+    std::vector<StoredTensor> tensors;
+    for (const Json& recipe : recipes) {
+      tensors.push_back(test_support::MakeTensor(first + tensors.size(), recipe));
+    }
+    ASSERT_THAT(
+        test_support::WriteSafetensors(directory_.File(folder + "/model.safetensors"), tensors),
+        IsOk());
   }
 
   void WriteShards(const std::vector<StoredTensor>& tensors, size_t shards) {
@@ -166,6 +183,19 @@ TEST_P(FamiliesGoldenTest, VectorsAreThoseOfTransformers) {
     }
   }
   std::printf("%s: %zu rows, worst absolute error %.3g\n", GetParam().c_str(), rows.size(), worst);
+}
+
+TEST_P(FamiliesGoldenTest, PooledVectorsAreThoseOfSentenceTransformers) {
+  if (!Tensors().Contains(GetParam() + ".pooled")) GTEST_SKIP() << "the case has no modules";
+  const auto expected = Tensors().Floats(GetParam() + ".pooled");
+  const std::vector<SequenceVectors> vectors = Encode(/*together=*/true);
+  ASSERT_FALSE(vectors.empty());
+  const size_t size = vectors[0].pooled.size();
+  ASSERT_EQ(expected.size(), vectors.size() * size);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    ASSERT_NEAR(vectors[i / size].pooled[i % size], expected[i], kTolerance)
+        << "sequence " << i / size << ", element " << i % size;
+  }
 }
 
 TEST_P(FamiliesGoldenTest, ASequenceHasTheSameBitsAloneAndInABatch) {

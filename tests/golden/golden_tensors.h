@@ -40,6 +40,7 @@ class GoldenTensors {
     return values;
   }
 
+  bool Contains(const std::string& name) const { return header_.contains(name); }
   std::vector<int64_t> Shape(const std::string& name) const {
     return header_.at(name).at("shape").get<std::vector<int64_t>>();
   }

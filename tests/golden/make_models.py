@@ -14,9 +14,11 @@ STEM.safetensors holds for case NAME:
   NAME.lengths  I64  of the sequences
   NAME.rows     I64  which rows of all tokens, laid end to end, are stored
   NAME.vectors  F32  [rows, hidden]: the last hidden states
+  NAME.pooled   F32  [sequences, size]: what modules of sentence-transformers make of them, where the case has some
 
 --sweep makes every case once for each of SEEDS seeds; run families_golden_test with
-CONTEXTURE_FAMILIES_GOLDEN=STEM. Needs torch, transformers, safetensors and numpy.
+CONTEXTURE_FAMILIES_GOLDEN=STEM. Needs torch, transformers,
+sentence-transformers, safetensors and numpy.
 """
 
 import argparse
@@ -31,6 +33,8 @@ import torch
 import transformers
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from sentence_transformers.base.modules import Dense
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 from torch.nn import functional
 
 from make_transformer_encoder import alibi_bias, hash_floats
@@ -40,6 +44,8 @@ MAX_BYTES = 2_000_000
 VOCABULARY = 60
 MAX_ROWS = 16
 SEED_STRIDE = 1 << 20
+MODULE_STRIDE = 1 << 16
+TRANSFORMER = "sentence_transformers.base.modules.transformer.Transformer"
 
 BERT = dict(vocab_size=VOCABULARY, hidden_size=36, num_hidden_layers=2, num_attention_heads=3,
             intermediate_size=50, max_position_embeddings=320, pad_token_id=1)
@@ -54,6 +60,8 @@ LLAMA3 = {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq
 GEMMA = dict(DECODER, num_hidden_layers=3, head_dim=12, sliding_window=10, query_pre_attn_scalar=9,
              pad_token_id=0, layer_types=["sliding_attention", "full_attention", "sliding_attention"])
 NEW = dict(BERT, type_vocab_size=0, rope_theta=500.0, rope_scaling={"type": "ntk", "factor": 4.0})
+GPT2 = dict(vocab_size=VOCABULARY, n_embd=36, n_layer=2, n_head=3, n_positions=320, bos_token_id=None,
+            eos_token_id=None)
 T5 = dict(vocab_size=VOCABULARY, d_model=36, d_kv=10, d_ff=50, num_layers=2, num_heads=3)
 
 # name: (model_type, what the configuration says, what else the case does)
@@ -113,14 +121,20 @@ CASES = {
     "qwen3_biases": ("qwen3", dict(DECODER, head_dim=16, attention_bias=True), {"data_type": "F16"}),
     "gemma3": ("gemma3_text", GEMMA, {}),
     "embedding_gemma": ("gemma3_text", dict(GEMMA, use_bidirectional_attention=True), {}),
-    "gpt2": ("gpt2", dict(vocab_size=VOCABULARY, n_embd=36, n_layer=2, n_head=3, n_positions=320,
-                          bos_token_id=None, eos_token_id=None), {}),
-    "gpt2_lm": ("gpt2", dict(vocab_size=VOCABULARY, n_embd=36, n_layer=2, n_head=3, n_inner=50, n_positions=320,
-                             bos_token_id=None, eos_token_id=None, activation_function="relu"),
-                {"head": "AutoModelForCausalLM"}),
+    "gpt2": ("gpt2", GPT2, {}),
+    "gpt2_lm": ("gpt2", dict(GPT2, n_inner=50, activation_function="relu"), {"head": "AutoModelForCausalLM"}),
     "t5": ("t5", T5, {"lengths": (1, 9, 40, 300)}),
     "t5_gated_encoder": ("t5", dict(T5, feed_forward_proj="gated-gelu", relative_attention_num_buckets=12,
                                     relative_attention_max_distance=40), {"head": "T5EncoderModel"}),
+    "pooled_mean_normalized": ("bert", BERT, {"pooling": ["mean"], "normalize": True}),
+    "pooled_mean_sqrt_length": ("bert", BERT, {"pooling": ["mean_sqrt_len_tokens"]}),
+    "pooled_weighted_mean": ("gpt2", GPT2, {"pooling": ["weightedmean"]}),
+    "pooled_last_token": ("qwen3", dict(DECODER, head_dim=10), {"pooling": ["lasttoken"], "normalize": True}),
+    "pooled_side_by_side": ("roberta", BERT, {"pooling": ["mean", "cls", "max"]}),
+    "pooled_dense_tanh": ("bert", BERT, {"pooling": ["cls"], "dense": [(50, True, "Tanh")], "normalize": True}),
+    "pooled_two_dense": ("gemma3_text", dict(GEMMA, use_bidirectional_attention=True), {
+        "pooling": ["mean"], "dense": [(70, False, "Identity"), (20, False, "Identity")], "normalize": True}),
+    "pooled_side_by_side_dense": ("t5", T5, {"pooling": ["mean", "max"], "dense": [(24, True, "ReLU")]}),
 }
 LENGTHS = (1, 2, 17, 300)
 BUFFERS = (".inv_freq",)  # follow from the configuration
@@ -138,9 +152,9 @@ def recipe(model_type, name, shape):
     return 0.0, 2.0 ** math.floor(math.log2(math.sqrt(3 / inputs)))
 
 
-def fill(model_type, shapes, seed):
+def fill(model_type, shapes, seed, first=0):
     tensors, recipes = {}, []
-    for index, (name, shape) in enumerate(sorted(shapes.items())):
+    for index, (name, shape) in enumerate(sorted(shapes.items()), first):
         centre, spread = recipe(model_type, name, shape)
         values = np.float32(centre) + np.float32(spread) * hash_floats(seed * SEED_STRIDE + index, math.prod(shape))
         tensors[name] = torch.from_numpy(values).reshape(shape)
@@ -314,6 +328,42 @@ def sequences_of(options, seed):
     return result
 
 
+def pool(options, seed, vectors):
+    """What the modules of sentence-transformers make of the vectors of each sequence, and their files."""
+    size = vectors[0].shape[1]
+    modules = [Pooling(size, pooling_mode=options["pooling"])]
+    size *= len(options["pooling"])
+    recipes = {}
+    for number, (out, bias, activation) in enumerate(options.get("dense", []), 2):
+        dense = Dense(size, out, bias=bias, activation_function=getattr(torch.nn, activation)())
+        weights = {f"linear.{name}": parameter for name, parameter in dense.linear.named_parameters()}
+        shapes = {name: list(parameter.shape) for name, parameter in weights.items()}
+        tensors, recipes[f"{number}_Dense"] = fill("dense", shapes, seed, first=number * MODULE_STRIDE)
+        for name, parameter in weights.items():
+            parameter.copy_(tensors[name])
+        modules.append(dense)
+        size = out
+    if options.get("normalize"):
+        modules.append(Normalize())
+    listed, files = [{"idx": 0, "name": "0", "path": "", "type": TRANSFORMER}], {}
+    for number, module in enumerate(modules, 1):
+        path = f"{number}_{type(module).__name__}"
+        listed.append({"idx": number, "name": str(number), "path": path,
+                       "type": f"{type(module).__module__}.{type(module).__name__}"})
+        if not isinstance(module, Normalize):
+            with tempfile.TemporaryDirectory() as directory:
+                module.save(directory)
+                files[f"{path}/config.json"] = json.loads((Path(directory) / "config.json").read_text())
+    files["modules.json"] = listed
+    pooled = []
+    for sequence in vectors:
+        features = {"token_embeddings": sequence[None], "attention_mask": torch.ones(1, len(sequence), dtype=torch.int64)}
+        for module in modules:
+            features = module(features)
+        pooled.append(features["sentence_embedding"])
+    return torch.cat(pooled), files, recipes
+
+
 def make_case(name, case, seed, directory):
     model_type, config, options = case
     if "plain" in options:
@@ -336,6 +386,7 @@ def make_case(name, case, seed, directory):
             vectors = [plain.encode(written, tensors, ids) for ids in sequences]
         else:
             vectors = encode_with_transformers(directory, sequences)
+        pooled, files, dense = pool(options, seed, vectors) if "pooling" in options else (None, {}, {})
     vectors = torch.cat(vectors).numpy()
     assert np.isfinite(vectors).all(), name
     rows = np.unique(np.linspace(0, len(vectors) - 1, MAX_ROWS).astype(np.int64))
@@ -343,11 +394,15 @@ def make_case(name, case, seed, directory):
     if "rewrite" in options:
         written = REWRITES[options["rewrite"]](written)
     described = {"name": name, "seed": seed, "config": written,
-                 "data_type": data_type, "shards": options.get("shards", 1), "tensors": recipes}
+                 "data_type": data_type, "shards": options.get("shards", 1), "tensors": recipes,
+                 "files": files, "dense": dense}
     lengths = np.array([len(ids) for ids in sequences], dtype=np.int64)
-    return described, {f"{name}.ids": torch.cat(sequences), f"{name}.lengths": torch.from_numpy(lengths),
-                       f"{name}.rows": torch.from_numpy(rows),
-                       f"{name}.vectors": torch.from_numpy(np.ascontiguousarray(vectors[rows]))}
+    stored = {f"{name}.ids": torch.cat(sequences), f"{name}.lengths": torch.from_numpy(lengths),
+              f"{name}.rows": torch.from_numpy(rows),
+              f"{name}.vectors": torch.from_numpy(np.ascontiguousarray(vectors[rows]))}
+    if pooled is not None:
+        stored[f"{name}.pooled"] = pooled.contiguous()
+    return described, stored
 
 
 def main():

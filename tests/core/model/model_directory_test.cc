@@ -204,7 +204,7 @@ TEST_F(ModelDirectoryTest, DefaultPromptIsRefused) {
       WriteFile(File("config_sentence_transformers.json"), R"({"default_prompt_name": "query"})"),
       IsOk());
   EXPECT_THAT(LoadModelDirectory(path_),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("default_prompt_name")));
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("default_prompt_name")));
 }
 
 TEST(RealModelTest, AllMiniLmL6IsRead) {

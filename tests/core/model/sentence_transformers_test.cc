@@ -13,6 +13,7 @@ namespace {
 using test_support::IsOk;
 using test_support::StatusIs;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
@@ -46,8 +47,18 @@ TEST(ReadSentenceModulesTest, NewSpellingIsRead) {
   EXPECT_FALSE(modules->normalize);
 }
 
+TEST(ReadSentenceModulesTest, DenseModulesFollowThePooling) {
+  const auto modules = ReadSentenceModules(
+      absl::StrCat("[", Old("Transformer", ""), ",", Old("Pooling", "1"), ",", Old("Dense", "2"),
+                   ",", Module("sentence_transformers.base.modules.dense.Dense", "3"), ",",
+                   Old("Normalize", "4"), "]"));
+  ASSERT_THAT(modules, IsOk());
+  EXPECT_THAT(modules->dense_paths, ElementsAre("2", "3"));
+  EXPECT_TRUE(modules->normalize);
+}
+
 TEST(ReadSentenceModulesTest, OtherModulesAreRefusedByName) {
-  for (const char* kind : {"Dense", "WordEmbeddings", "CNN", "WeightedLayerPooling"}) {
+  for (const char* kind : {"LSTM", "WordEmbeddings", "CNN", "WeightedLayerPooling"}) {
     EXPECT_THAT(ReadSentenceModules(absl::StrCat("[", Old("Transformer", ""), ",",
                                                  Old("Pooling", "1"), ",", Old(kind, "2"), "]")),
                 StatusIs(kNotComputed, HasSubstr(absl::StrCat("models.", kind))));
@@ -65,6 +76,7 @@ TEST(ReadSentenceModulesTest, OtherOrdersAreRefused) {
   for (const std::string& list :
        {std::string(), transformer, absl::StrCat(pooling, ",", transformer),
         absl::StrCat(transformer, ",", normalize, ",", pooling),
+        absl::StrCat(transformer, ",", pooling, ",", normalize, ",", Old("Dense", "3")),
         absl::StrCat(transformer, ",", pooling, ",", normalize, ",", normalize)}) {
     EXPECT_THAT(ReadSentenceModules(absl::StrCat("[", list, "]")),
                 StatusIs(kNotComputed, HasSubstr("modules.json lists [")));
@@ -111,10 +123,16 @@ std::string Flag(absl::string_view field) {
 }
 
 TEST(ReadPoolingTest, ModesAreReadFromFlags) {
-  EXPECT_EQ(*ReadPooling(Flag("cls_token"), 32), PoolingKind::kCls);
-  EXPECT_EQ(*ReadPooling(Flag("mean_tokens"), 32), PoolingKind::kMean);
-  EXPECT_EQ(*ReadPooling(Flag("max_tokens"), 32), PoolingKind::kMax);
-  EXPECT_EQ(*ReadPooling(Flag("lasttoken"), 32), PoolingKind::kLast);
+  const std::pair<const char*, PoolingKind> modes[] = {
+      {"cls_token", PoolingKind::kCls},
+      {"mean_tokens", PoolingKind::kMean},
+      {"max_tokens", PoolingKind::kMax},
+      {"lasttoken", PoolingKind::kLast},
+      {"mean_sqrt_len_tokens", PoolingKind::kMeanSqrtLength},
+      {"weightedmean_tokens", PoolingKind::kWeightedMean}};
+  for (const auto& [flag, kind] : modes) {
+    EXPECT_THAT(*ReadPooling(Flag(flag), 32), ElementsAre(kind)) << flag;
+  }
 }
 
 TEST(ReadPoolingTest, ModesAreReadFromNames) {
@@ -123,25 +141,25 @@ TEST(ReadPoolingTest, ModesAreReadFromNames) {
                                     R"(, "include_prompt": true})"),
                        32);
   };
-  EXPECT_EQ(*read("\"cls\""), PoolingKind::kCls);
-  EXPECT_EQ(*read("\"mean\""), PoolingKind::kMean);
-  EXPECT_EQ(*read("\"max\""), PoolingKind::kMax);
-  EXPECT_EQ(*read("[\"lasttoken\"]"), PoolingKind::kLast);
-  EXPECT_THAT(read("\"weightedmean\""), StatusIs(kNotComputed, HasSubstr("weightedmean")));
+  EXPECT_THAT(*read("\"cls\""), ElementsAre(PoolingKind::kCls));
+  EXPECT_THAT(*read("[\"lasttoken\"]"), ElementsAre(PoolingKind::kLast));
+  EXPECT_THAT(*read("\"weightedmean\""), ElementsAre(PoolingKind::kWeightedMean));
   EXPECT_THAT(read("\"median\""), StatusIs(kNotComputed, HasSubstr("median")));
-  EXPECT_THAT(read("[\"cls\", \"max\"]"), StatusIs(kNotComputed, HasSubstr("cls, max")));
   EXPECT_THAT(read("[]"), StatusIs(kInvalid, HasSubstr("no pooling mode")));
   EXPECT_THAT(read("7"), StatusIs(kInvalid, HasSubstr("7, not a name")));
 }
 
-TEST(ReadPoolingTest, ModesThatAreNotComputedAreNamed) {
-  EXPECT_THAT(ReadPooling(Flag("mean_sqrt_len_tokens"), 32),
-              StatusIs(kNotComputed, HasSubstr("pooling_mode_mean_sqrt_len_tokens")));
-  EXPECT_THAT(ReadPooling(Flag("weightedmean_tokens"), 32),
-              StatusIs(kNotComputed, HasSubstr("pooling_mode_weightedmean_tokens")));
-  EXPECT_THAT(
-      ReadPooling(R"({"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true})", 32),
-      StatusIs(kNotComputed, HasSubstr("pooling_mode_cls_token, pooling_mode_mean_tokens")));
+TEST(ReadPoolingTest, SeveralModesKeepTheOrderOfSentenceTransformers) {
+  EXPECT_THAT(*ReadPooling(R"({"embedding_dimension": 32, "pooling_mode": ["mean", "cls"]})", 32),
+              ElementsAre(PoolingKind::kMean, PoolingKind::kCls));
+  // Flags have an order of their own.
+  EXPECT_THAT(*ReadPooling(R"({"pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": true,
+                               "pooling_mode_cls_token": true})",
+                           32),
+              ElementsAre(PoolingKind::kCls, PoolingKind::kMax, PoolingKind::kMean));
+}
+
+TEST(ReadPoolingTest, FieldsThatAreNotComputedAreNamed) {
   EXPECT_THAT(ReadPooling(R"({"pooling_mode_cls_token": true, "include_prompt": false})", 32),
               StatusIs(kNotComputed, HasSubstr("'include_prompt' is false")));
   EXPECT_THAT(ReadPooling(R"({"pooling_mode_cls_token": true, "pooling_mode_new": true})", 32),
@@ -200,11 +218,49 @@ TEST(ReadTokenizerMaxLengthTest, ModelLimitsTheTokenizer) {
               StatusIs(kInvalid, HasSubstr("not a number")));
 }
 
-TEST(CheckPromptsTest, DefaultPromptIsRefusedByName) {
-  EXPECT_THAT(CheckPrompts(R"({"prompts": {"query": "q: "}, "default_prompt_name": null})"),
-              IsOk());
-  EXPECT_THAT(CheckPrompts(R"({"prompts": {"query": "q: "}, "default_prompt_name": "query"})"),
-              StatusIs(kNotComputed, HasSubstr("'default_prompt_name' is \"query\"")));
+TEST(ReadDenseTest, FieldsAreRead) {
+  const auto dense = ReadDense(
+      R"({"in_features": 32, "out_features": 8, "bias": false,
+          "activation_function": "torch.nn.modules.linear.Identity"})",
+      32);
+  ASSERT_THAT(dense, IsOk());
+  EXPECT_EQ(dense->out_features, 8);
+  EXPECT_FALSE(dense->bias);
+  EXPECT_EQ(dense->activation, DenseActivation::kIdentity);
+  EXPECT_EQ(ReadDense(R"({"in_features": 32, "out_features": 8})", 32)->activation,
+            DenseActivation::kTanh);
+}
+
+TEST(ReadDenseTest, WhatDoesNotFitOrIsNotComputedIsRefused) {
+  EXPECT_THAT(ReadDense(R"({"in_features": 16, "out_features": 8})", 32),
+              StatusIs(kInvalid, AllOf(HasSubstr("'in_features' is 16"), HasSubstr("has 32"))));
+  EXPECT_THAT(ReadDense(R"({"in_features": 32})", 32),
+              StatusIs(kInvalid, HasSubstr("lacks 'out_features'")));
+  EXPECT_THAT(ReadDense(R"({"in_features": 32, "out_features": 8,
+                            "activation_function": "torch.nn.modules.activation.Mish"})",
+                        32),
+              StatusIs(kNotComputed, HasSubstr("Mish")));
+  EXPECT_THAT(ReadDense(R"({"in_features": 32, "out_features": 8, "use_residual": true})", 32),
+              StatusIs(kNotComputed, HasSubstr("'use_residual'")));
+}
+
+TEST(ReadPromptsTest, PromptsAreReadByName) {
+  const auto read =
+      ReadPrompts(R"({"prompts": {"query": "q: ", "": ""}, "default_prompt_name": "query"})");
+  ASSERT_THAT(read, IsOk());
+  EXPECT_EQ(read->prompts.at("query"), "q: ");
+  EXPECT_EQ(read->default_name, "query");
+  EXPECT_EQ(
+      ReadPrompts(R"({"prompts": {"query": "q: "}, "default_prompt_name": null})")->default_name,
+      "");
+  EXPECT_TRUE(ReadPrompts("{}")->prompts.empty());
+}
+
+TEST(ReadPromptsTest, ContradictionsAreRefused) {
+  EXPECT_THAT(ReadPrompts(R"({"prompts": {"query": "q: "}, "default_prompt_name": "passage"})"),
+              StatusIs(kInvalid, HasSubstr("'default_prompt_name' is \"passage\"")));
+  EXPECT_THAT(ReadPrompts(R"({"prompts": ["q: "]})"), StatusIs(kInvalid, HasSubstr("'prompts'")));
+  EXPECT_THAT(ReadPrompts(R"({"prompts": {"query": 3}})"), StatusIs(kInvalid, HasSubstr("3")));
 }
 
 }  // namespace

@@ -181,6 +181,48 @@ TEST(RequestPlanTest, ModelsNormalizationHoldsForPooledVectorsOnly) {
   EXPECT_TRUE(plan->returns_token_ids);
 }
 
+TEST(RequestPlanTest, TheModelsOwnPoolingHasItsOwnSize) {
+  ServedModel model = FakeServedModel(&TestTokenizer());
+  model.info.pooling = {
+      .kind = PoolingKind::kModel, .parts = {PoolingKind::kMean, PoolingKind::kCls}, .dense = {}};
+  v1::EncodeRequest request = GoodRequest();
+  request.add_outputs();
+  request.add_outputs()->set_pooling(v1::POOLING_WEIGHTED_MEAN);
+  auto plan = PlanRequest(request, model);
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_EQ(plan->outputs[0].pooling, PoolingKind::kModel);
+  EXPECT_EQ(plan->outputs[0].dimensions, 8);
+  EXPECT_EQ(plan->outputs[1].pooling, PoolingKind::kWeightedMean);
+  EXPECT_EQ(plan->outputs[1].dimensions, 4);
+  request.mutable_outputs(1)->set_dimensions(5);
+  EXPECT_THAT(PlanRequest(request, model), StatusIs(kInvalid, HasSubstr("the model has 4")));
+}
+
+TEST(RequestPlanTest, PromptsAreChosenByNameOrDefaultOrGiven) {
+  ServedModel model = FakeServedModel(&TestTokenizer());
+  model.info.prompts = {.prompts = {{"query", "q: "}, {"passage", "p: "}},
+                        .default_name = "passage"};
+  v1::EncodeRequest request = GoodRequest();
+  EXPECT_EQ(PlanRequest(request, model)->prompt, "p: ");
+  request.set_prompt_name("query");
+  EXPECT_EQ(PlanRequest(request, model)->prompt, "q: ");
+  request.set_prompt("");
+  EXPECT_EQ(PlanRequest(request, model)->prompt, "");
+  request.set_prompt("as given: ");
+  EXPECT_EQ(PlanRequest(request, model)->prompt, "as given: ");
+}
+
+TEST(RequestPlanTest, AnUnknownPromptIsRefusedWithTheKnownOnes) {
+  ServedModel model = FakeServedModel(&TestTokenizer());
+  v1::EncodeRequest request = GoodRequest();
+  request.set_prompt_name("secret");
+  EXPECT_THAT(PlanRequest(request, model), StatusIs(kInvalid, HasSubstr("it has: none")));
+  model.info.prompts.prompts = {{"query", "q: "}};
+  const absl::Status status = PlanRequest(request, model).status();
+  EXPECT_THAT(status, StatusIs(kInvalid, HasSubstr("it has: query")));
+  EXPECT_THAT(status.ToString(), Not(HasSubstr("secret")));
+}
+
 TEST(RequestPlanTest, Int8OfNormalizedVectorsIsTaken) {
   v1::EncodeRequest request = GoodRequest();
   auto& output = *request.add_outputs();
