@@ -58,6 +58,8 @@ class EncodeCommand : public Command {
   v1::EncodeRequest NewRequest() const {
     v1::EncodeRequest request;
     request.set_model(options_.model);
+    request.set_prompt_name(options_.prompt_name);
+    if (options_.prompt.has_value()) request.set_prompt(*options_.prompt);
     request.set_truncation(options_.truncation);
     v1::OutputSpec& output = *request.add_outputs();
     output = options_.output;

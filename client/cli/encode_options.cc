@@ -27,7 +27,9 @@ void AddOutputSpecOptions(CLI::App& app, EncodeOptions& options) {
                           {"cls", v1::POOLING_CLS},
                           {"mean", v1::POOLING_MEAN},
                           {"max", v1::POOLING_MAX},
-                          {"last", v1::POOLING_LAST}},
+                          {"last", v1::POOLING_LAST},
+                          {"mean-sqrt-length", v1::POOLING_MEAN_SQRT_LENGTH},
+                          {"weighted-mean", v1::POOLING_WEIGHTED_MEAN}},
                          "how token vectors become one (default: model)",
                          [&output](v1::Pooling value) { output.set_pooling(value); });
   AddChoice<v1::Normalization>(app, "--normalize",
@@ -54,6 +56,10 @@ void AddEncodeOptions(CLI::App& app, EncodeOptions& options) {
   AddTextOptions(app, options.source);
   AddIdsOption(app, options.source);
   app.add_option("--model", options.model, "name of the model (default: the server's default)");
+  app.add_option("--prompt-name", options.prompt_name,
+                 "the model's prompt that goes before each text (default: the model's default)");
+  app.add_option("--prompt", options.prompt, "goes before each text as it is; empty: nothing does")
+      ->excludes("--prompt-name");
   AddOutputSpecOptions(app, options);
   AddChoice<v1::Truncation>(app, "--truncation",
                             {{"error", v1::TRUNCATION_ERROR},

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "CLI/App.hpp"
@@ -15,6 +16,8 @@ enum class OutputFormat { kText, kJson, kNpy };
 struct EncodeOptions {
   InputSource source;
   std::string model;
+  std::string prompt_name;
+  std::optional<std::string> prompt;
   v1::OutputSpec output;
   v1::Truncation truncation = v1::TRUNCATION_UNSPECIFIED;
   OutputFormat format = OutputFormat::kText;

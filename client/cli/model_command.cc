@@ -3,6 +3,7 @@
 
 #include "client/cli/command.h"
 #include "client/cli/json.h"
+#include "client/cli/model_check.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace contexture::cli {
@@ -20,15 +21,29 @@ class ModelCommand : public Command {
     app.add_option("--output", output_, "text or json")
         ->check(CLI::IsMember({"text", "json"}))
         ->capture_default_str();
+    // Needs no server.
+    check_ = app.add_subcommand(
+        "check", "What a model directory is and what computing it takes, without serving it");
+    check_->add_option("directory", directory_, "the model directory")->required();
   }
 
   ExitCode Run(const Session& session) override {
+    if (check_->parsed()) return Check(session);
     v1::GetModelRequest request;
     request.set_model(model_);
     const absl::StatusOr<v1::Model> model = session.client.GetModel(request);
     if (!model.ok()) return session.ServerError(model.status());
-    const Json json = ToJson(*model);
-    std::ostream& out = session.terminal.out;
+    return Print(ToJson(*model), session.terminal.out);
+  }
+
+ private:
+  ExitCode Check(const Session& session) const {
+    const absl::StatusOr<Json> report = CheckModel(directory_);
+    if (!report.ok()) return session.UserMistake(report.status().message());
+    return Print(*report, session.terminal.out);
+  }
+
+  ExitCode Print(const Json& json, std::ostream& out) const {
     if (output_ == "json") {
       out << json.dump(2) << "\n";
       return ExitCode::kOk;
@@ -40,7 +55,6 @@ class ModelCommand : public Command {
     return ExitCode::kOk;
   }
 
- private:
   // All fields under their names in encoder.proto, in its order.
   static Json ToJson(const v1::Model& model) {
     google::protobuf::util::JsonPrintOptions options;
@@ -53,6 +67,8 @@ class ModelCommand : public Command {
 
   std::string model_;
   std::string output_ = "text";
+  CLI::App* check_ = nullptr;  // owned by the program's CLI::App
+  std::string directory_;
 };
 
 }  // namespace

@@ -10,6 +10,8 @@
 
 #include "tests/client/fake_server.h"
 #include "tests/client/run_cli.h"
+#include "tests/support/files.h"
+#include "tests/support/tiny_model.h"
 
 namespace contexture::cli {
 namespace {
@@ -101,6 +103,27 @@ TEST(CliTest, ModelPrintsItsFields) {
   const CliResult unknown = RunContexture({"model", "--model=other"}, server.address());
   EXPECT_EQ(unknown.code, ExitCode::kRefused);
   EXPECT_THAT(unknown.err, HasSubstr("NOT_FOUND: no such model"));
+}
+
+TEST(CliTest, ModelCheckDescribesADirectoryWithoutAServer) {
+  const test_support::TemporaryDirectory directory;
+  ASSERT_TRUE(test_support::WriteTinyBert(directory.path()).ok());
+  const CliResult text = RunContexture({"model", "check", directory.path()}, kNobody);
+  EXPECT_EQ(text.code, ExitCode::kOk);
+  for (const char* line : {"model_type +bert\n", "hidden_size +32\n", "pooling +mean, normalised\n",
+                           "stored_as +F32\n", "norm +LayerNorm after each sublayer\n"}) {
+    EXPECT_THAT(text.out, ::testing::ContainsRegex(line));
+  }
+  const CliResult json =
+      RunContexture({"model", "--output=json", "check", directory.path()}, kNobody);
+  EXPECT_THAT(json.out, HasSubstr("\"layers\": 2"));
+}
+
+TEST(CliTest, ModelCheckSaysWhatIsMissing) {
+  const test_support::TemporaryDirectory directory;
+  const CliResult result = RunContexture({"model", "check", directory.path()}, kNobody);
+  EXPECT_EQ(result.code, ExitCode::kUserMistake);
+  EXPECT_THAT(result.err, HasSubstr("lacks config.json and model.safetensors"));
 }
 
 TEST(CliTest, TokenizePrintsTokensAsTextAndJson) {

@@ -1,0 +1,193 @@
+#include "client/cli/model_check.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <set>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/base/cpu_info.h"
+#include "core/base/status_macros.h"
+#include "core/engine/flops.h"
+#include "core/model/model_directory.h"
+
+namespace contexture::cli {
+namespace {
+
+constexpr double kMeasureSeconds = 0.2;
+constexpr int kTextTokens = 128;
+
+const char* Word(PositionKind kind) {
+  switch (kind) {
+    case PositionKind::kNone:
+      return "none";
+    case PositionKind::kLearned:
+      return "learned";
+    case PositionKind::kSinusoidal:
+      return "sinusoidal";
+    case PositionKind::kSparse:
+      return "sparse";
+    case PositionKind::kSparseLearned:
+      return "sparse, learned";
+    case PositionKind::kRotary:
+      return "rotary";
+    case PositionKind::kAlibi:
+      return "alibi";
+  }
+  return "?";
+}
+
+const char* Word(Activation activation) {
+  switch (activation) {
+    case Activation::kGeluErf:
+      return "gelu";
+    case Activation::kGeluTanh:
+      return "gelu, tanh form";
+    case Activation::kRelu:
+      return "relu";
+    case Activation::kSilu:
+      return "silu";
+  }
+  return "?";
+}
+
+const char* Word(NormPlacement placement) {
+  switch (placement) {
+    case NormPlacement::kPost:
+      return "after each sublayer";
+    case NormPlacement::kPre:
+      return "before each sublayer";
+    case NormPlacement::kSandwich:
+      return "before and after each sublayer";
+  }
+  return "?";
+}
+
+const char* Word(PoolingKind kind) {
+  switch (kind) {
+    case PoolingKind::kCls:
+      return "cls";
+    case PoolingKind::kMean:
+      return "mean";
+    case PoolingKind::kMax:
+      return "max";
+    case PoolingKind::kLast:
+      return "last";
+    case PoolingKind::kMeanSqrtLength:
+      return "mean over the root of the length";
+    case PoolingKind::kWeightedMean:
+      return "weighted mean";
+    case PoolingKind::kModel:
+      break;
+  }
+  return "?";
+}
+
+// "mean + cls, dense 50, normalised"
+std::string PoolingWords(const PoolingConfig& pooling) {
+  std::vector<const char*> parts;
+  for (PoolingKind part : pooling.parts) parts.push_back(Word(part));
+  if (parts.empty()) parts.push_back(Word(pooling.kind));
+  std::string words = absl::StrJoin(parts, " + ");
+  for (const DenseConfig& dense : pooling.dense)
+    absl::StrAppend(&words, ", dense ", dense.out_features);
+  return pooling.normalize ? words + ", normalised" : words;
+}
+
+// The tensors that are computed with: how many elements there are, in which types.
+class TensorCount {
+ public:
+  void Add(const TensorView& tensor) {
+    if (!tensor.present()) return;
+    elements_ += tensor.num_elements();
+    types_.insert(Name(tensor.data_type));
+  }
+  void Add(const LinearWeights& linear) {
+    Add(linear.weight);
+    Add(linear.bias);
+  }
+  void Add(const NormWeights& norm) {
+    Add(norm.weight);
+    Add(norm.bias);
+  }
+  void Add(const LayerWeights& layer) {
+    for (const LinearWeights* linear :
+         {&layer.query, &layer.key, &layer.value, &layer.attention_output, &layer.gate, &layer.up,
+          &layer.down}) {
+      Add(*linear);
+    }
+    for (const NormWeights* norm :
+         {&layer.query_norm, &layer.key_norm, &layer.attention_norm, &layer.attention_output_norm,
+          &layer.output_norm, &layer.feed_forward_output_norm}) {
+      Add(*norm);
+    }
+  }
+  void Add(const EncoderWeights& weights) {
+    for (const TensorView* table : {&weights.token_embedding, &weights.position_embedding,
+                                    &weights.type_embedding, &weights.relative_bias}) {
+      Add(*table);
+    }
+    Add(weights.embedding_norm);
+    Add(weights.embedding_projection);
+    Add(weights.final_norm);
+    for (const LayerWeights& layer : weights.layers) Add(layer);
+  }
+
+  int64_t elements() const { return elements_; }
+  std::string types() const { return absl::StrJoin(types_, ", "); }
+
+ private:
+  int64_t elements_ = 0;
+  std::set<std::string> types_;
+};
+
+void AddNetwork(const EncoderConfig& config, Json& report) {
+  report["layers"] = config.num_layers;
+  report["hidden_size"] = config.hidden_size;
+  report["heads"] = config.attention.num_heads;
+  report["key_value_heads"] = config.attention.num_key_value_heads;
+  report["head_size"] = config.attention.head_size;
+  report["attention"] = config.attention.causal ? "causal" : "both directions";
+  if (config.attention.window > 0) report["window"] = config.attention.window;
+  report["positions"] = Word(config.position.kind);
+  report["norm"] = absl::StrCat(config.norm_kind == NormKind::kRms ? "RMSNorm " : "LayerNorm ",
+                                Word(config.norm_placement));
+  report["feed_forward"] = absl::StrCat(config.feed_forward.intermediate_size, ", ",
+                                        Word(config.feed_forward.activation),
+                                        config.feed_forward.gated ? ", gated" : "");
+  report["vocabulary_size"] = config.vocabulary_size;
+  report["max_length"] = config.max_length;
+}
+
+}  // namespace
+
+absl::StatusOr<Json> CheckModel(const std::string& directory) {
+  CTX_ASSIGN_OR_RETURN(const ModelDirectory model, LoadModelDirectory(directory));
+  Json report;
+  report["directory"] = model.path;
+  report["model_type"] = model.config.model_type;
+  AddNetwork(model.config, report);
+  report["max_text_length"] = model.max_text_length;
+  report["tokenizer"] = model.tokenizer_path.empty() ? "none: token ids only" : "tokenizer.json";
+  report["pooling"] = PoolingWords(model.pooling);
+  report["pooled_size"] = model.pooling.Size(model.config.hidden_size);
+  std::vector<std::string> prompts;
+  for (const auto& [name, prompt] : model.prompts.prompts) prompts.push_back(name);
+  if (!prompts.empty()) report["prompts"] = absl::StrJoin(prompts, ", ");
+  TensorCount count;
+  count.Add(model.weights);
+  for (const LinearWeights& dense : model.dense_weights) count.Add(dense);
+  report["parameters"] = count.elements();
+  report["stored_as"] = count.types();
+  report["f32_weight_bytes"] = count.elements() * static_cast<int64_t>(sizeof(float));
+  CTX_ASSIGN_OR_RETURN(const double rate, MeasureGemmLimit(Precision::kFloat32, kMeasureSeconds));
+  const int tokens = std::min(kTextTokens, model.config.max_length);
+  report["instruction_set"] = std::string(Name(DetectIsa()));
+  report["text_tokens"] = tokens;
+  report["texts_per_second_and_core_at_most"] = rate / EncodeFlops(model.config, tokens);
+  report["fingerprint"] = model.fingerprint;
+  return report;
+}
+
+}  // namespace contexture::cli
