@@ -1,4 +1,4 @@
-"""Exports a PyTorch nn.TransformerEncoder as a directory that contexture-server --model serves.
+"""Exports a PyTorch nn.TransformerEncoder or nn.Transformer as a directory that contexture-server --model serves.
 
 One line, with this folder on the module path:
 
@@ -8,6 +8,10 @@ One line, with this folder on the module path:
 writes DIR/config.json and DIR/model.safetensors with PyTorch's own names (embedding.weight, positions.weight,
 layers.N.self_attn.in_proj_weight, ..., norm.weight). A tokenizer.json may be laid beside them; without one the
 model takes token ids. Needs torch and safetensors.
+
+With an nn.Transformer, target_embedding is the nn.Embedding of the target, and model_type
+"transformer_encoder_decoder": a request with a source and a target is answered with the target's vectors. Names are
+then encoder.layers.N..., decoder.layers.N..., target_embedding.weight.
 
 The fields of config.json:
     model_type            "transformer_encoder"
@@ -22,6 +26,12 @@ The fields of config.json:
                           one-hot vectors, which need max_len <= d_model
     rope_theta            with "rotary": the base, 10000
     final_norm            whether norm.weight and norm.bias follow the last layer
+and of "transformer_encoder_decoder":
+    num_encoder_layers, num_decoder_layers in place of num_layers
+    target_vocab_size     rows of target_embedding.weight
+    shared_embedding      true: embedding.weight embeds the target too, and there is no target_embedding.weight
+    decoder_final_norm    as final_norm, of the decoder
+    positional_encoding   of both sequences; not "rotary" or "alibi"
 """
 
 import json
@@ -36,11 +46,12 @@ SCHEMES = ("none", "sinusoidal", "sparse", "rotary", "alibi")
 DEFAULT_MAX_LEN = 512
 
 
-def export(module, directory, *, embedding, positions, max_len=None, scale_embedding=False, rope_theta=10000.0,
-           sparse_table=False):
-    """Writes MODULE, an nn.TransformerEncoder, to DIRECTORY, which is made when absent.
+def export(module, directory, *, embedding, positions, target_embedding=None, max_len=None, scale_embedding=False,
+           rope_theta=10000.0, sparse_table=False):
+    """Writes MODULE, an nn.TransformerEncoder or nn.Transformer, to DIRECTORY, which is made when absent.
 
-    embedding        the nn.Embedding of the tokens
+    embedding        the nn.Embedding of the tokens; with a decoder, of the source
+    target_embedding with an nn.Transformer: that of the target; by default EMBEDDING
     positions        "none", "sinusoidal", "sparse" (one-hot), "rotary", "alibi"; or a table with a row for each
                      position: an nn.Embedding, or a tensor such as the buffer `pe` of PyTorch's tutorial, of
                      shape [n, d_model], [n, 1, d_model] or [1, n, d_model]
@@ -52,15 +63,18 @@ def export(module, directory, *, embedding, positions, max_len=None, scale_embed
 
     The encoder's weights are read in float32. ValueError: it holds what the directory cannot describe.
     """
-    config = _encoder_config(module)
+    has_decoder = isinstance(module, nn.Transformer)
+    config = _encoder_decoder_config(module) if has_decoder else _encoder_config(module)
     tensors = {name: tensor for name, tensor in module.state_dict().items()}
-    if embedding.embedding_dim != config["d_model"]:
-        raise ValueError(f"the embedding has {embedding.embedding_dim} dimensions, the encoder's d_model is "
-                         f"{config['d_model']}")
-    if embedding.max_norm is not None:
-        raise ValueError(f"the embedding's max_norm is {embedding.max_norm}, only None is computed")
+    _check_embedding(embedding, "embedding", config)
     tensors["embedding.weight"] = embedding.weight
     config.update(vocab_size=embedding.num_embeddings, scale_embedding=bool(scale_embedding))
+    if has_decoder:
+        _add_target_embedding(target_embedding or embedding, embedding, config, tensors)
+        if positions in ("rotary", "alibi"):
+            raise ValueError(f"positions is {positions!r}, which is not computed with a decoder")
+    elif target_embedding is not None:
+        raise ValueError("target_embedding is given, but the module has no decoder")
     config.update(_position_config(positions, config["d_model"], max_len, sparse_table, tensors))
     if positions == "rotary":
         config["rope_theta"] = float(rope_theta)
@@ -87,10 +101,45 @@ def _encoder_config(module):
     return config
 
 
+def _check_embedding(embedding, name, config):
+    if embedding.embedding_dim != config["d_model"]:
+        raise ValueError(f"the {name} has {embedding.embedding_dim} dimensions, the encoder's d_model is "
+                         f"{config['d_model']}")
+    if embedding.max_norm is not None:
+        raise ValueError(f"the {name}'s max_norm is {embedding.max_norm}, only None is computed")
+
+
+def _add_target_embedding(target, source, config, tensors):
+    _check_embedding(target, "target_embedding", config)
+    config.update(target_vocab_size=target.num_embeddings, shared_embedding=target is source)
+    if target is not source:
+        tensors["target_embedding.weight"] = target.weight
+
+
+def _encoder_decoder_config(module):
+    config = _encoder_config(module.encoder)
+    for index, layer in enumerate(module.decoder.layers):
+        described = _layer_config(layer)
+        if any(config[name] != value for name, value in described.items()):
+            raise ValueError(f"decoder layer {index} is {described}, the encoder's layers are {config}")
+        _check_attention(layer.multihead_attn, "multihead_attn")
+        _check_norm(layer.norm3, "norm3", config)
+    norm = module.decoder.norm
+    if norm is not None:
+        _check_norm(norm, "the decoder's final norm", config)
+    config.update(model_type="transformer_encoder_decoder", num_encoder_layers=config.pop("num_layers"),
+                  num_decoder_layers=len(module.decoder.layers), decoder_final_norm=norm is not None)
+    return config
+
+
+def _check_attention(attention, name):
+    if attention.in_proj_weight is None or attention.bias_k is not None or attention.add_zero_attn:
+        raise ValueError(f"{name} has separate projections, bias_k or add_zero_attn, which are not computed")
+
+
 def _layer_config(layer):
     attention = layer.self_attn
-    if attention.in_proj_weight is None or attention.bias_k is not None or attention.add_zero_attn:
-        raise ValueError("self_attn has separate projections, bias_k or add_zero_attn, which are not computed")
+    _check_attention(attention, "self_attn")
     config = {
         "d_model": attention.embed_dim,
         "nhead": attention.num_heads,

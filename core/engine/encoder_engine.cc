@@ -16,6 +16,7 @@ EncoderEngine::OwnWorkspace::OwnWorkspace(std::unique_ptr<nn::Workspace> nn_work
                                           size_t writer_floats)
     : nn(std::move(nn_workspace)), wanted(nn->max_tokens), writer(writer_floats) {
   offsets.reserve(nn->max_tokens + 1);
+  target_offsets.reserve(nn->max_tokens + 1);
 }
 
 std::vector<std::pair<std::string, double>> EncoderEngine::OwnWorkspace::ProfileSeconds() const {
@@ -58,12 +59,14 @@ absl::Status EncoderEngine::Run(const PackedBatch& batch, const OutputPlan& plan
   return absl::OkStatus();
 }
 
-// Whole sequences from `first` on that fit the workspace together; a longer batch takes several
-// groups.
+// Whole sequences from `first` on that fit the workspace together, and their targets too; a longer
+// batch takes several groups.
 int EncoderEngine::GroupEnd(const PackedBatch& batch, int first) const {
   const auto limit = static_cast<uint32_t>(info_.max_batch_tokens);
+  const absl::Span<const uint32_t> outputs = batch.output_offsets();
   int last = first + 1;
-  while (last < batch.num_sequences() && batch.offsets[last + 1] - batch.offsets[first] <= limit) {
+  while (last < batch.num_sequences() && batch.offsets[last + 1] - batch.offsets[first] <= limit &&
+         outputs[last + 1] - outputs[first] <= limit) {
     ++last;
   }
   return last;
@@ -71,15 +74,28 @@ int EncoderEngine::GroupEnd(const PackedBatch& batch, int first) const {
 
 void EncoderEngine::RunGroup(const PackedBatch& batch, const OutputPlan& plan, int first, int last,
                              OwnWorkspace& workspace) const {
-  const uint32_t begin = batch.offsets[first];
-  const uint32_t tokens = batch.offsets[last] - begin;
-  workspace.offsets.clear();
-  for (int i = first; i <= last; ++i) workspace.offsets.push_back(batch.offsets[i] - begin);
+  const auto rebase = [first, last](absl::Span<const uint32_t> from, std::vector<uint32_t>& to) {
+    to.clear();
+    for (int i = first; i <= last; ++i) to.push_back(from[i] - from[first]);
+  };
+  const auto cut = [first, last](absl::Span<const uint32_t> tokens,
+                                 absl::Span<const uint32_t> offsets) {
+    if (tokens.empty()) return tokens;
+    return tokens.subspan(offsets[first], offsets[last] - offsets[first]);
+  };
   PackedBatch group;
-  group.ids = batch.ids.subspan(begin, tokens);
-  if (!batch.type_ids.empty()) group.type_ids = batch.type_ids.subspan(begin, tokens);
+  rebase(batch.offsets, workspace.offsets);
   group.offsets = workspace.offsets;
-  workspace.wanted.Collect(group, plan, first);
+  group.ids = cut(batch.ids, batch.offsets);
+  group.type_ids = cut(batch.type_ids, batch.offsets);
+  group.positions = cut(batch.positions, batch.offsets);
+  if (!batch.target_offsets.empty()) {
+    rebase(batch.target_offsets, workspace.target_offsets);
+    group.target_offsets = workspace.target_offsets;
+    group.target_ids = cut(batch.target_ids, batch.target_offsets);
+  }
+  workspace.wanted.Collect({.ids = group.output_ids(), .offsets = group.output_offsets()}, plan,
+                           first);
   encoder_->Run(group, workspace.wanted.rows(), *workspace.nn);
   for (int i = first; i < last; ++i) WriteOutputs(plan, i - first, i, workspace);
 }
@@ -110,8 +126,9 @@ absl::Status EncoderEngine::Inspect(const PackedBatch& sequence,
   if (!computes) return absl::OkStatus();
   if (!info_.inspectable) {
     return absl::FailedPreconditionError(
-        absl::StrCat("precision ", info_.precision,
-                     " keeps no intermediate results that could be shown; f32 does"));
+        absl::StrCat("a ", info_.config.model_type, " in precision ", info_.precision,
+                     " keeps no intermediate results that could be shown; encoders without a "
+                     "decoder in precision f32 do"));
   }
   CTX_RETURN_IF_ERROR(CheckBatch(sequence));
   nn::Workspace& own = *static_cast<OwnWorkspace&>(workspace).nn;
@@ -144,41 +161,61 @@ absl::Status EncoderEngine::CheckPlan(const PackedBatch& batch, const OutputPlan
 }
 
 absl::Status EncoderEngine::CheckBatch(const PackedBatch& batch) const {
-  CTX_RETURN_IF_ERROR(CheckSpans(batch));
-  for (int i = 0; i < batch.num_sequences(); ++i) {
-    const bool ordered = batch.offsets[i] < batch.offsets[i + 1];
-    if (!ordered || batch.length(i) > info_.config.max_length) {
-      return absl::InvalidArgumentError(absl::StrCat("sequence ", i, " has ", batch.length(i),
-                                                     " tokens, allowed are 1 to ",
-                                                     info_.config.max_length));
+  CTX_RETURN_IF_ERROR(CheckSequences(batch.ids, batch.offsets));
+  CTX_RETURN_IF_ERROR(CheckIds(batch.ids, "token id", info_.config.vocabulary_size));
+  CTX_RETURN_IF_ERROR(CheckTargets(batch));
+  const struct {
+    absl::Span<const uint32_t> values;
+    const char* what;
+    int limit;
+  } rows[] = {{batch.type_ids, "type id", std::max(info_.config.type_vocabulary_size, 1)},
+              {batch.positions, "position", info_.config.max_given_position() + 1}};
+  for (const auto& row : rows) {
+    if (!row.values.empty() && row.values.size() != batch.ids.size()) {
+      return absl::InvalidArgumentError(absl::StrCat("the batch has ", row.values.size(), " ",
+                                                     row.what, "s for ", batch.ids.size(), " ids"));
     }
+    CTX_RETURN_IF_ERROR(CheckIds(row.values, row.what, row.limit));
   }
-  return CheckIds(batch);
+  return absl::OkStatus();
 }
 
-absl::Status EncoderEngine::CheckSpans(const PackedBatch& batch) {
-  if (batch.offsets.front() != 0 || batch.offsets.back() != batch.ids.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the batch's offsets are of tokens ", batch.offsets.front(), " to ",
-                     batch.offsets.back(), ", it has ", batch.ids.size()));
+absl::Status EncoderEngine::CheckTargets(const PackedBatch& batch) const {
+  const DecoderConfig& decoder = info_.config.decoder;
+  const size_t sequences = batch.offsets.size();
+  const size_t needed = decoder.num_layers > 0 ? sequences : 0;
+  if (batch.target_offsets.size() != needed) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the batch has ", std::max<size_t>(1, batch.target_offsets.size()) - 1, " targets for ",
+        sequences - 1, " sequences; the model has ", decoder.num_layers, " decoder layers"));
   }
-  if (batch.type_ids.empty() || batch.type_ids.size() == batch.ids.size()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("the batch has ", batch.type_ids.size(),
-                                                 " type ids for ", batch.ids.size(), " ids"));
+  if (needed == 0) return absl::OkStatus();
+  CTX_RETURN_IF_ERROR(CheckSequences(batch.target_ids, batch.target_offsets));
+  return CheckIds(batch.target_ids, "target id", decoder.vocabulary_size);
 }
 
-absl::Status EncoderEngine::CheckIds(const PackedBatch& batch) const {
-  const auto vocabulary = static_cast<uint32_t>(info_.config.vocabulary_size);
-  const auto types = static_cast<uint32_t>(std::max(info_.config.type_vocabulary_size, 1));
-  for (uint32_t id : batch.ids) {
-    if (id < vocabulary) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("a token id is not below the vocabulary size ", vocabulary));
+absl::Status EncoderEngine::CheckSequences(absl::Span<const uint32_t> ids,
+                                           absl::Span<const uint32_t> offsets) const {
+  if (offsets.front() != 0 || offsets.back() != ids.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("the batch's offsets are of tokens ",
+                                                   offsets.front(), " to ", offsets.back(),
+                                                   ", it has ", ids.size()));
   }
-  for (uint32_t type : batch.type_ids) {
-    if (type < types) continue;
+  for (size_t i = 0; i + 1 < offsets.size(); ++i) {
+    const int64_t length = int64_t{offsets[i + 1]} - offsets[i];
+    if (length >= 1 && length <= info_.config.max_length) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "sequence ", i, " has ", length, " tokens, allowed are 1 to ", info_.config.max_length));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status EncoderEngine::CheckIds(absl::Span<const uint32_t> ids, absl::string_view what,
+                                     int limit) {
+  for (uint32_t id : ids) {
+    if (id < static_cast<uint32_t>(limit)) continue;
     return absl::InvalidArgumentError(
-        absl::StrCat("a type id is not below the number of types ", types));
+        absl::StrCat("a ", what, " is not below the number of them, ", limit));
   }
   return absl::OkStatus();
 }

@@ -37,16 +37,18 @@ class EncoderEngine : public Engine {
     std::vector<std::pair<std::string, double>> ProfileSeconds() const override;
     std::unique_ptr<nn::Workspace> nn;
     nn::Profile profile;
-    std::vector<uint32_t> offsets;  // of the group, from 0
-    WantedRows wanted;              // of the group
-    AlignedBuffer<float> writer;    // WriterContext::scratch
+    std::vector<uint32_t> offsets, target_offsets;  // of the group, from 0
+    WantedRows wanted;                              // of the group
+    AlignedBuffer<float> writer;                    // WriterContext::scratch
   };
 
   // That what the offsets point to is there.
   static absl::Status CheckPlan(const PackedBatch& batch, const OutputPlan& plan);
-  static absl::Status CheckSpans(const PackedBatch& batch);
   absl::Status CheckBatch(const PackedBatch& batch) const;
-  absl::Status CheckIds(const PackedBatch& batch) const;
+  absl::Status CheckTargets(const PackedBatch& batch) const;
+  absl::Status CheckSequences(absl::Span<const uint32_t> ids,
+                              absl::Span<const uint32_t> offsets) const;
+  static absl::Status CheckIds(absl::Span<const uint32_t> ids, absl::string_view what, int limit);
   void WritePositionMatrix(const InspectItem& item) const;
   int GroupEnd(const PackedBatch& batch, int first) const;
   void RunGroup(const PackedBatch& batch, const OutputPlan& plan, int first, int last,

@@ -86,8 +86,9 @@ class Engine {
   virtual const EngineInfo& info() const = 0;
   virtual std::unique_ptr<Workspace> NewWorkspace() const = 0;
   // Computes the plan's outputs of the batch's sequences. Blocks for the computation; allocates
-  // nothing. INVALID_ARGUMENT: an id, type id or length outside the model's range (callers check
-  // before, so that one bad sequence cannot fail its neighbours).
+  // nothing. INVALID_ARGUMENT: an id, type id, position or length outside the model's range, or
+  // targets where the model has no decoder (callers check before, so that one bad sequence cannot
+  // fail its neighbours).
   virtual absl::Status Run(const PackedBatch& batch, const OutputPlan& plan,
                            Workspace& workspace) const = 0;
   // Computes SEQUENCE, a batch of one, and writes the wanted intermediate results; with position

@@ -15,6 +15,7 @@
 #include "core/engine/probes.h"
 #include "core/model/token_sequences.h"
 #include "core/nn/float_encoder.h"
+#include "core/nn/float_encoder_decoder.h"
 #include "core/nn/mixed_encoder.h"
 
 namespace contexture {
@@ -34,8 +35,11 @@ auto CreateWithBackend(Create create) {
 
 absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateFloatEncoder(const ModelDirectory& directory,
                                                                 Isa isa) {
+  const EncoderConfig& config = directory.config;
   return CreateWithBackend([&](kernels::LinearBackend backend) {
-    return nn::FloatEncoder::Create(directory.config, directory.weights, backend, isa);
+    return config.decoder.num_layers == 0
+               ? nn::FloatEncoder::Create(config, directory.weights, backend, isa)
+               : nn::FloatEncoderDecoder::Create(config, directory.weights, backend, isa);
   });
 }
 

@@ -107,6 +107,15 @@ struct BiasConfig {
   static BiasConfig All(bool biases) { return {biases, biases, biases, biases, biases}; }
 };
 
+// Decoder layers over the encoder's output (Vaswani et al. 2017, 3.1), of the encoder's sizes.
+// Their attention to the target is causal.
+struct DecoderConfig {
+  int num_layers = 0;  // 0: the model is an encoder alone
+  int vocabulary_size = 0;
+  bool shared_embedding = false;  // the target's tokens are embedded as the source's
+  bool final_norm = false;        // a norm after the last layer
+};
+
 struct EncoderConfig {
   std::string model_type;  // as config.json says it
   int hidden_size = 0;
@@ -126,6 +135,13 @@ struct EncoderConfig {
   PositionConfig position;
   AttentionConfig attention;
   FeedForwardConfig feed_forward;
+  DecoderConfig decoder;
+
+  // The largest position that a caller may give a token; -1: tokens stand at 0, 1, 2, ... alone.
+  int max_given_position() const {
+    if (position.kind == PositionKind::kSparse) return position.num_positions - 1;
+    return position.kind == PositionKind::kSparseLearned ? position.num_positions : -1;
+  }
 };
 
 }  // namespace contexture

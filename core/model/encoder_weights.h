@@ -36,6 +36,21 @@ struct LayerWeights {
   NormWeights feed_forward_output_norm;
 };
 
+struct DecoderLayerWeights {
+  LayerWeights self;           // attention to the target, and the feed-forward
+  LinearWeights cross_query;   // [heads * head_size, hidden]; of the target
+  LinearWeights cross_key;     // likewise; of the encoder's output
+  LinearWeights cross_value;   // likewise
+  LinearWeights cross_output;  // [hidden, heads * head_size]
+  NormWeights cross_norm;      // as LayerWeights::attention_norm
+};
+
+struct DecoderWeights {
+  TensorView token_embedding;               // [target vocabulary, embedding]
+  std::vector<DecoderLayerWeights> layers;  // [DecoderConfig::num_layers]
+  NormWeights final_norm;
+};
+
 struct EncoderWeights {
   TensorView token_embedding;     // [vocabulary, embedding]
   TensorView position_embedding;  // [offset + num_positions, embedding], or kSparseLearned's + 1
@@ -45,6 +60,7 @@ struct EncoderWeights {
   TensorView relative_bias;            // [buckets, heads]
   std::vector<LayerWeights> layers;    // [num_layer_weights]
   NormWeights final_norm;
+  DecoderWeights decoder;  // empty without decoder layers
   // What a file holds in another order (a transposed matrix), rearranged; views lead there.
   std::vector<AlignedBuffer<char>> rearranged;
 };

@@ -7,12 +7,31 @@ namespace contexture {
 
 absl::Span<const Family* const> AllFamilies() {
   static const Family* const kFamilies[] = {
-      &kJinaBertFamily, &kBertFamily,       &kRobertaFamily,      &kRobertaPreLayerNormFamily,
-      &kElectraFamily,  &kAlbertFamily,     &kDistilBertFamily,   &kMpnetFamily,
-      &kEsmFamily,      &kModernBertFamily, &kNomicBertGptFamily, &kNomicBertFamily,
-      &kGteFamily,      &kGteNewFamily,     &kJinaV3Family,       &kEuroBertFamily,
-      &kLlamaFamily,    &kMistralFamily,    &kQwen2Family,        &kQwen3Family,
-      &kGemma3Family,   &kGpt2Family,       &kT5Family,           &kTransformerEncoderFamily,
+      &kJinaBertFamily,
+      &kBertFamily,
+      &kRobertaFamily,
+      &kRobertaPreLayerNormFamily,
+      &kElectraFamily,
+      &kAlbertFamily,
+      &kDistilBertFamily,
+      &kMpnetFamily,
+      &kEsmFamily,
+      &kModernBertFamily,
+      &kNomicBertGptFamily,
+      &kNomicBertFamily,
+      &kGteFamily,
+      &kGteNewFamily,
+      &kJinaV3Family,
+      &kEuroBertFamily,
+      &kLlamaFamily,
+      &kMistralFamily,
+      &kQwen2Family,
+      &kQwen3Family,
+      &kGemma3Family,
+      &kGpt2Family,
+      &kT5Family,
+      &kTransformerEncoderFamily,
+      &kTransformerEncoderDecoderFamily,
   };
   return kFamilies;
 }

@@ -29,6 +29,7 @@ extern const Family kGemma3Family;
 extern const Family kGpt2Family;
 extern const Family kT5Family;
 extern const Family kTransformerEncoderFamily;
+extern const Family kTransformerEncoderDecoderFamily;
 
 // Fields of positions that RoBERTa's descendants share: position 0 is row pad_token_id + 1 of the
 // table. INVALID_ARGUMENT: no row is left.

@@ -24,6 +24,16 @@ struct LayerNames {
   absl::string_view feed_forward_output_norm = "";
 };
 
+// The decoder's tensors. The layers' self-attention and feed-forward are called as LayerNames says.
+struct DecoderNames {
+  absl::string_view token_embedding = "";
+  LayerNames layer = {};
+  absl::string_view cross_query_key_value = "";  // the three, one below another
+  absl::string_view cross_output = "";
+  absl::string_view cross_norm = "";
+  absl::string_view final_norm = "";
+};
+
 struct TensorLayout {
   absl::string_view anchor = "";           // the tensor whose presence tells layout and prefix
   absl::string_view token_embedding = "";  // full names, with ".weight"
@@ -34,6 +44,7 @@ struct TensorLayout {
   absl::string_view embedding_projection = "";
   absl::string_view final_norm = "";
   LayerNames layer = {};
+  DecoderNames decoder = {};
   bool transposed = false;  // the layers' matrices are stored as [in, out]
 };
 

@@ -1,5 +1,5 @@
-// A PyTorch nn.Embedding and nn.TransformerEncoder, under PyTorch's names; written by
-// scripts/export_transformer_encoder.py, whose docstring describes the fields.
+// A PyTorch nn.Embedding and nn.TransformerEncoder or nn.Transformer, under PyTorch's names;
+// written by scripts/export_transformer_encoder.py, whose docstring describes the fields.
 
 #include <cmath>
 #include <string>
@@ -14,18 +14,40 @@
 namespace contexture {
 namespace {
 
-const SizeField kSizes[] = {
-    {{"d_model", kMaxHidden}, [](EncoderConfig& c) -> int& { return c.hidden_size; }},
-    {{"num_layers", kMaxLayers}, [](EncoderConfig& c) -> int& { return c.num_layers; }},
-    {{"nhead", kMaxHidden}, [](EncoderConfig& c) -> int& { return c.attention.num_heads; }},
-    {{"dim_feedforward", kMaxIntermediate, 2048},
-     [](EncoderConfig& c) -> int& { return c.feed_forward.intermediate_size; }},
-    {{"vocab_size", kMaxVocabulary}, [](EncoderConfig& c) -> int& { return c.vocabulary_size; }},
-    {{"max_len", kMaxPositions}, [](EncoderConfig& c) -> int& { return c.position.num_positions; }},
-};
-constexpr absl::string_view kOthers[] = {
+const SizeField kModelSize = {{"d_model", kMaxHidden},
+                              [](EncoderConfig& c) -> int& { return c.hidden_size; }};
+const SizeField kHeads = {{"nhead", kMaxHidden},
+                          [](EncoderConfig& c) -> int& { return c.attention.num_heads; }};
+const SizeField kFeedForward = {
+    {"dim_feedforward", kMaxIntermediate, 2048},
+    [](EncoderConfig& c) -> int& { return c.feed_forward.intermediate_size; }};
+const SizeField kVocabulary = {{"vocab_size", kMaxVocabulary},
+                               [](EncoderConfig& c) -> int& { return c.vocabulary_size; }};
+const SizeField kMaxLength = {{"max_len", kMaxPositions},
+                              [](EncoderConfig& c) -> int& { return c.position.num_positions; }};
+const SizeField kEncoderSizes[] = {kModelSize,
+                                   {{"num_layers", kMaxLayers}, [](EncoderConfig& c) -> int& { return c.num_layers; }},
+                                   kHeads,
+                                   kFeedForward,
+                                   kVocabulary,
+                                   kMaxLength};
+const SizeField kEncoderDecoderSizes[] = {
+    kModelSize,
+    {{"num_encoder_layers", kMaxLayers}, [](EncoderConfig& c) -> int& { return c.num_layers; }},
+    {{"num_decoder_layers", kMaxLayers},
+     [](EncoderConfig& c) -> int& { return c.decoder.num_layers; }},
+    kHeads,
+    kFeedForward,
+    kVocabulary,
+    {{"target_vocab_size", kMaxVocabulary},
+     [](EncoderConfig& c) -> int& { return c.decoder.vocabulary_size; }},
+    kMaxLength};
+constexpr absl::string_view kEncoderOthers[] = {
     "positional_encoding", "sparse_table", "rope_theta", "scale_embedding",
     "norm_first",          "final_norm",   "bias"};
+constexpr absl::string_view kEncoderDecoderOthers[] = {
+    "positional_encoding", "sparse_table", "scale_embedding",    "norm_first",
+    "final_norm",          "bias",         "decoder_final_norm", "shared_embedding"};
 // Of training, and of how PyTorch lays out and runs the same computation.
 constexpr absl::string_view kHarmless[] = {"dropout", "batch_first", "enable_nested_tensor"};
 
@@ -116,35 +138,87 @@ absl::Status Complete(const Json& json, EncoderConfig& config) {
   return absl::OkStatus();
 }
 
-constexpr TensorLayout kLayouts[] = {{
+absl::Status CompleteDecoder(const Json& json, EncoderConfig& config) {
+  CTX_RETURN_IF_ERROR(Complete(json, config));
+  const PositionKind kind = config.position.kind;
+  if (kind == PositionKind::kRotary || kind == PositionKind::kAlibi) {
+    return NotComputed(kConfigFile, "positional_encoding", json["positional_encoding"],
+                       "none, sinusoidal, learned, sparse, where there is a decoder");
+  }
+  DecoderConfig& decoder = config.decoder;
+  CTX_ASSIGN_OR_RETURN(decoder.final_norm,
+                       ReadBoolean(json, kConfigFile, {"decoder_final_norm", false}));
+  CTX_ASSIGN_OR_RETURN(decoder.shared_embedding,
+                       ReadBoolean(json, kConfigFile, {"shared_embedding", false}));
+  if (!decoder.shared_embedding || decoder.vocabulary_size == config.vocabulary_size) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      kConfigFile, ": 'target_vocab_size' is ", decoder.vocabulary_size,
+      ", with 'shared_embedding' it must be that of 'vocab_size', ", config.vocabulary_size));
+}
+
+// A layer's names under PREFIX, which ends before the layer's number.
+constexpr LayerNames LayerNamesOf(absl::string_view prefix, absl::string_view output_norm) {
+  return {.prefix = prefix,
+          .query_key_value = "self_attn.in_proj_",
+          .attention_output = "self_attn.out_proj",
+          .attention_norm = "norm1",
+          .up = "linear1",
+          .down = "linear2",
+          .output_norm = output_norm};
+}
+
+constexpr TensorLayout kEncoderLayouts[] = {{
     .anchor = "embedding.weight",
     .token_embedding = "embedding.weight",
     .position_embedding = "positions.weight",
     .final_norm = "norm",
-    .layer = {.prefix = "layers.#.",
-              .query_key_value = "self_attn.in_proj_",
-              .attention_output = "self_attn.out_proj",
-              .attention_norm = "norm1",
-              .up = "linear1",
-              .down = "linear2",
-              .output_norm = "norm2"},
+    .layer = LayerNamesOf("layers.#.", "norm2"),
+}};
+constexpr TensorLayout kEncoderDecoderLayouts[] = {{
+    .anchor = "embedding.weight",
+    .token_embedding = "embedding.weight",
+    .position_embedding = "positions.weight",
+    .final_norm = "encoder.norm",
+    .layer = LayerNamesOf("encoder.layers.#.", "norm2"),
+    .decoder = {.token_embedding = "target_embedding.weight",
+                .layer = LayerNamesOf("decoder.layers.#.", "norm3"),
+                .cross_query_key_value = "multihead_attn.in_proj_",
+                .cross_output = "multihead_attn.out_proj",
+                .cross_norm = "norm2",
+                .final_norm = "decoder.norm"},
 }};
 constexpr absl::string_view kNoPrefix[] = {""};
-constexpr TensorNames kTensors = {kLayouts, kNoPrefix, {}};
-constexpr absl::string_view kModelTypes[] = {"transformer_encoder"};
+constexpr TensorNames kEncoderTensors = {kEncoderLayouts, kNoPrefix, {}};
+constexpr TensorNames kEncoderDecoderTensors = {kEncoderDecoderLayouts, kNoPrefix, {}};
+constexpr absl::string_view kEncoderTypes[] = {"transformer_encoder"};
+constexpr absl::string_view kEncoderDecoderTypes[] = {"transformer_encoder_decoder"};
 
 }  // namespace
 
 const Family kTransformerEncoderFamily = {
-    .model_types = kModelTypes,
-    .sizes = kSizes,
+    .model_types = kEncoderTypes,
+    .sizes = kEncoderSizes,
     .activation = {"activation", "relu"},
     .epsilon = {"layer_norm_eps", 1e-5},
-    .others = kOthers,
+    .others = kEncoderOthers,
     .fixed = {},
     .harmless = kHarmless,
     .complete = Complete,
-    .tensors = &kTensors,
+    .tensors = &kEncoderTensors,
+};
+
+const Family kTransformerEncoderDecoderFamily = {
+    .model_types = kEncoderDecoderTypes,
+    .sizes = kEncoderDecoderSizes,
+    .activation = {"activation", "relu"},
+    .epsilon = {"layer_norm_eps", 1e-5},
+    .others = kEncoderDecoderOthers,
+    .fixed = {},
+    .harmless = kHarmless,
+    .complete = CompleteDecoder,
+    .tensors = &kEncoderDecoderTensors,
 };
 
 }  // namespace contexture

@@ -48,9 +48,12 @@ class ExpectedTensors {
   void Expect(EncoderWeights& weights) {
     weights.layers.resize(config_.num_layer_weights);
     ExpectEmbedding(weights);
-    for (int i = 0; i < config_.num_layer_weights; ++i) ExpectLayer(i, weights.layers[i]);
+    for (int i = 0; i < config_.num_layer_weights; ++i) {
+      ExpectLayer(layout_.layer, i, weights.layers[i]);
+    }
     layer_prefix_.clear();
     if (config_.final_norm) AddNorm(layout_.final_norm, config_.hidden_size, weights.final_norm);
+    if (config_.decoder.num_layers > 0) ExpectDecoder(weights);
   }
   const std::vector<ExpectedTensor>& list() const { return list_; }
 
@@ -85,16 +88,15 @@ class ExpectedTensors {
     }
   }
 
-  void ExpectLayer(int number, LayerWeights& layer) {
+  void ExpectLayer(const LayerNames& names, int number, LayerWeights& layer) {
     const std::string text = absl::StrCat(number);
-    layer_prefix_ = absl::StrReplaceAll(layout_.layer.prefix, {{"#", text}});
-    ExpectAttention(layer);
-    ExpectFeedForward(layer);
-    ExpectNorms(number, layer);
+    layer_prefix_ = absl::StrReplaceAll(names.prefix, {{"#", text}});
+    ExpectAttention(names, layer);
+    ExpectFeedForward(names, layer);
+    ExpectNorms(names, number, layer);
   }
 
-  void ExpectAttention(LayerWeights& layer) {
-    const LayerNames& names = layout_.layer;
+  void ExpectAttention(const LayerNames& names, LayerWeights& layer) {
     const AttentionConfig& attention = config_.attention;
     const int64_t hidden = config_.hidden_size;
     const bool bias = config_.biases.query_key_value;
@@ -116,8 +118,7 @@ class ExpectedTensors {
               {{&layer.attention_output, hidden}});
   }
 
-  void ExpectFeedForward(LayerWeights& layer) {
-    const LayerNames& names = layout_.layer;
+  void ExpectFeedForward(const LayerNames& names, LayerWeights& layer) {
     const int64_t hidden = config_.hidden_size;
     const int64_t inner = config_.feed_forward.intermediate_size;
     const bool bias = config_.biases.up;
@@ -135,8 +136,7 @@ class ExpectedTensors {
     AddLinear(names.down, inner, config_.biases.down, {{&layer.down, hidden}});
   }
 
-  void ExpectNorms(int number, LayerWeights& layer) {
-    const LayerNames& names = layout_.layer;
+  void ExpectNorms(const LayerNames& names, int number, LayerWeights& layer) {
     const int64_t hidden = config_.hidden_size;
     if (number > 0 || config_.first_attention_norm) {
       AddNorm(names.attention_norm, hidden, layer.attention_norm);
@@ -145,6 +145,29 @@ class ExpectedTensors {
     if (config_.norm_placement != NormPlacement::kSandwich) return;
     AddNorm(names.attention_output_norm, hidden, layer.attention_output_norm);
     AddNorm(names.feed_forward_output_norm, hidden, layer.feed_forward_output_norm);
+  }
+
+  void ExpectDecoder(EncoderWeights& weights) {
+    const DecoderNames& names = layout_.decoder;
+    DecoderWeights& decoder = weights.decoder;
+    const int64_t hidden = config_.hidden_size;
+    if (!config_.decoder.shared_embedding) {
+      AddTable(names.token_embedding, {config_.decoder.vocabulary_size, config_.embedding.size},
+               decoder.token_embedding);
+    }
+    decoder.layers.resize(config_.decoder.num_layers);
+    for (int i = 0; i < config_.decoder.num_layers; ++i) {
+      DecoderLayerWeights& layer = decoder.layers[i];
+      ExpectLayer(names.layer, i, layer.self);
+      const int64_t size = config_.attention.query_size();
+      AddLinear(names.cross_query_key_value, hidden, config_.biases.query_key_value,
+                {{&layer.cross_query, size}, {&layer.cross_key, size}, {&layer.cross_value, size}});
+      AddLinear(names.cross_output, size, config_.biases.attention_output,
+                {{&layer.cross_output, hidden}});
+      AddNorm(names.cross_norm, hidden, layer.cross_norm);
+    }
+    layer_prefix_.clear();
+    if (config_.decoder.final_norm) AddNorm(names.final_norm, hidden, decoder.final_norm);
   }
 
   std::string FullName(absl::string_view name) const {
@@ -334,6 +357,7 @@ absl::StatusOr<EncoderWeights> BindWeights(const TensorSource& file, const Encod
   for (const ExpectedTensor& tensor : expected.list()) binder.Bind(tensor);
   binder.FindSuperfluous(found.prefix, names->unused);
   if (absl::Status status = binder.status(); !status.ok()) return status;
+  if (config.decoder.shared_embedding) weights.decoder.token_embedding = weights.token_embedding;
   return weights;
 }
 

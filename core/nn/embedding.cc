@@ -59,7 +59,8 @@ void Embedding::EmbedSequence(const PackedBatch& batch, int sequence, float* out
     const uint32_t type = batch.type_ids.empty() ? 0 : batch.type_ids[token];
     const float* token_row = tokens_.data() + batch.ids[token] * size;
     const float* type_row = types_.size() == 0 ? nullptr : types_.data() + type * size;
-    const float* position_row = table == nullptr ? nullptr : table + position * size;
+    const size_t place = batch.positions.empty() ? position : batch.positions[token];
+    const float* position_row = table == nullptr ? nullptr : table + place * size;
     if (norm) {
       Normalise({token_row, type_row, position_row}, output + position * size, 1);
     } else {
@@ -69,8 +70,14 @@ void Embedding::EmbedSequence(const PackedBatch& batch, int sequence, float* out
   }
   if (table != nullptr) return;
   if (masks) WeighMasks(batch.ids.subspan(batch.offsets[sequence], length), output);
-  positions_->AddToEmbeddings(output, length);
+  AddPositions(batch, sequence, output);
   if (config_.embedding.norm) Normalise({output, nullptr, nullptr}, output, length);
+}
+
+void Embedding::AddPositions(const PackedBatch& batch, int sequence, float* output) const {
+  const int length = batch.length(sequence);
+  if (batch.positions.empty()) return positions_->AddToEmbeddings(output, length);
+  positions_->AddAtPositions(batch.positions.subspan(batch.offsets[sequence], length), output);
 }
 
 void Embedding::Show(const PackedBatch& batch, Observer& observer) const {
@@ -82,7 +89,7 @@ void Embedding::Show(const PackedBatch& batch, Observer& observer) const {
     tokens[i] = scaled[i] / config_.embedding.scale;
   }
   if (config_.embedding.mask_token >= 0) WeighMasks(batch.ids, scaled.data());
-  positions_->AddToEmbeddings(positions.data(), batch.num_tokens());
+  AddPositions(batch, 0, positions.data());
   for (size_t i = 0; i < count; ++i) {
     const uint32_t type = batch.type_ids.empty() ? 0 : batch.type_ids[i / size];
     const float type_element = types_.size() == 0 ? 0.0f : types_[type * size + i % size];

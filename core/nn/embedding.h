@@ -31,6 +31,8 @@ class Embedding {
 
  private:
   void EmbedSequence(const PackedBatch& batch, int sequence, float* output) const;
+  // OUTPUT [length, size] grows by the vectors of the sequence's positions.
+  void AddPositions(const PackedBatch& batch, int sequence, float* output) const;
   struct Summands {  // rows; the last two may be null
     const float* token;
     const float* type;

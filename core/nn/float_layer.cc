@@ -12,11 +12,8 @@ namespace contexture::nn {
 FloatLayer::FloatLayer(const LayerContext& context, const LayerWeights& weights)
     : context_(context),
       config_(context.config),
-      kernels_(kernels::GetVectorKernels(context.isa)),
-      attention_norms_{Norm(weights.attention_norm, config_.norm_weight_offset),
-                       Norm(weights.attention_output_norm, config_.norm_weight_offset)},
-      feed_forward_norms_{Norm(weights.output_norm, config_.norm_weight_offset),
-                          Norm(weights.feed_forward_output_norm, config_.norm_weight_offset)},
+      attention_residual_(context, weights.attention_norm, weights.attention_output_norm),
+      feed_forward_residual_(context, weights.output_norm, weights.feed_forward_output_norm),
       attention_(context, weights),
       feed_forward_(context) {}
 
@@ -47,7 +44,7 @@ void FloatLayer::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
                      FloatWorkspace& workspace) const {
   int tokens = batch.num_tokens();
   const float* input =
-      Input(attention_norms_, workspace.hidden.data(), workspace.projected.data(), tokens);
+      attention_residual_.Input(workspace.hidden.data(), workspace.projected.data(), tokens);
   attention_.Run(batch, input, workspace);
   if (!rows.empty()) {
     tokens = static_cast<int>(rows.size());
@@ -72,39 +69,13 @@ void FloatLayer::FinishRows(int first, int rows, FloatWorkspace& workspace) cons
   }
   {
     const PartTimer timer(workspace.profile, Part::kNorm);
-    AddResidual(attention_norms_, attention_output_->bias(), projected, hidden, rows);
+    attention_residual_.Add(attention_output_->bias(), projected, hidden, rows);
   }
   if (workspace.observer != nullptr) workspace.observer->OnAttentionOutput(first, rows, hidden);
-  const float* input = Input(feed_forward_norms_, hidden, projected, rows);
+  const float* input = feed_forward_residual_.Input(hidden, projected, rows);
   feed_forward_.Run(input, rows, projected, workspace);
   const PartTimer timer(workspace.profile, Part::kNorm);
-  AddResidual(feed_forward_norms_, feed_forward_.bias(), projected, hidden, rows);
-}
-
-const float* FloatLayer::Input(const Norms& norms, const float* hidden, float* normed,
-                               int rows) const {
-  if (config_.norm_placement == NormPlacement::kPost || !norms.norm.present()) return hidden;
-  Normalise(kernels_, config_, norms.norm, {.input = hidden, .output = normed, .rows = rows});
-  return normed;
-}
-
-void FloatLayer::AddResidual(const Norms& norms, const float* bias, float* projected, float* hidden,
-                             int rows) const {
-  switch (config_.norm_placement) {
-    case NormPlacement::kPost:
-      Normalise(
-          kernels_, config_, norms.norm,
-          {.input = projected, .bias = bias, .residual = hidden, .output = hidden, .rows = rows});
-      return;
-    case NormPlacement::kSandwich:
-      Normalise(kernels_, config_, norms.output_norm,
-                {.input = projected, .bias = bias, .output = projected, .rows = rows});
-      kernels_.add({projected, nullptr, hidden, hidden, rows, config_.hidden_size});
-      return;
-    case NormPlacement::kPre:
-      kernels_.add({projected, bias, hidden, hidden, rows, config_.hidden_size});
-      return;
-  }
+  feed_forward_residual_.Add(feed_forward_.bias(), projected, hidden, rows);
 }
 
 }  // namespace contexture::nn

@@ -6,6 +6,7 @@
 #include "core/nn/float_attention.h"
 #include "core/nn/float_feed_forward.h"
 #include "core/nn/float_parts.h"
+#include "core/nn/float_residual.h"
 #include "core/nn/float_workspace.h"
 #include "core/tensor/packed_batch.h"
 
@@ -27,23 +28,12 @@ class FloatLayer {
   FloatLayer(const LayerContext& context, const LayerWeights& weights);
   absl::Status Init(const LayerWeights& weights);
 
-  // The norms of a sublayer. `norm` stands before it, or after the residual (kPost); `output_norm`
-  // on what it returns (kSandwich).
-  struct Norms {
-    Norm norm, output_norm;
-  };
-  // What the sublayer takes: HIDDEN, or its norm in NORMED. Both [rows, hidden].
-  const float* Input(const Norms& norms, const float* hidden, float* normed, int rows) const;
-  // HIDDEN [rows, hidden] grows by what the sublayer returned, PROJECTED + BIAS, with the norms.
-  void AddResidual(const Norms& norms, const float* bias, float* projected, float* hidden,
-                   int rows) const;
   // Rows [first, first + rows): attention output, feed-forward, residuals and norms.
   void FinishRows(int first, int rows, FloatWorkspace& workspace) const;
 
   const LayerContext context_;
   const EncoderConfig& config_;
-  const kernels::VectorKernels& kernels_;
-  Norms attention_norms_, feed_forward_norms_;
+  FloatResidual attention_residual_, feed_forward_residual_;
   FloatAttention attention_;
   std::unique_ptr<kernels::Linear> attention_output_;
   FloatFeedForward feed_forward_;

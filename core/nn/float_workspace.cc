@@ -20,11 +20,15 @@ FloatWorkspace::FloatWorkspace(const EncoderConfig& config, int tokens) {
                                       (config.feed_forward.gated ? 2 * inner : inner));
   attention_scratch =
       AlignedBuffer<float>(kernels::AttentionScratchFloats(tokens, config.attention.head_size));
+  if (config.decoder.num_layers == 0) return;
+  memory = AlignedBuffer<float>(rows * config.hidden_size);
+  memory_key_value = AlignedBuffer<float>(rows * 2 * query);
 }
 
 size_t FloatWorkspace::bytes() const {
   return Workspace::bytes() + embedded.bytes() + query_key_value.bytes() + context.bytes() +
-         projected.bytes() + intermediate.bytes() + attention_scratch.bytes();
+         projected.bytes() + intermediate.bytes() + attention_scratch.bytes() + memory.bytes() +
+         memory_key_value.bytes();
 }
 
 }  // namespace contexture::nn

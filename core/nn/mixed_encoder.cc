@@ -30,6 +30,7 @@ const char* Needs(mixed::Format format) {
 // What BERT lacks and the model has; null: nothing.
 const char* OtherPart(const EncoderConfig& config) {
   const AttentionConfig& attention = config.attention;
+  if (config.decoder.num_layers != 0) return "a decoder";
   if (config.norm_kind != NormKind::kLayer) return "norms without the mean";
   if (config.feed_forward.gated) return "a gated feed-forward";
   if (attention.num_key_value_heads != attention.num_heads) return "keys shared between heads";

@@ -40,11 +40,15 @@ class Maker {
   std::vector<StoredTensor> tensors_;
 };
 
+void AddAttention(int size, const std::string& prefix, Maker& maker) {
+  maker.Add(prefix + "in_proj_weight", {3 * size, size}, 0.0f, 0.5f);
+  maker.AddBias(prefix + "in_proj_bias", 3 * size);
+  maker.AddLinear(prefix + "out_proj", size, size);
+}
+
 void AddLayer(const TinyTransformerOptions& options, const std::string& prefix, Maker& maker) {
   const int size = options.d_model;
-  maker.Add(prefix + "self_attn.in_proj_weight", {3 * size, size}, 0.0f, 0.5f);
-  maker.AddBias(prefix + "self_attn.in_proj_bias", 3 * size);
-  maker.AddLinear(prefix + "self_attn.out_proj", size, size);
+  AddAttention(size, prefix + "self_attn.", maker);
   maker.AddLinear(prefix + "linear1", options.dim_feedforward, size);
   maker.AddLinear(prefix + "linear2", size, options.dim_feedforward);
   maker.AddNorm(prefix + "norm1", size);
@@ -62,10 +66,19 @@ std::vector<StoredTensor> TinyTransformerTensors(const TinyTransformerOptions& o
   } else if (options.sparse_table) {
     maker.Add("positions.weight", {options.max_len + 1, size}, 0.0f, 0.5f);
   }
+  const std::string encoder = options.num_decoder_layers > 0 ? "encoder." : "";
   for (int i = 0; i < options.num_layers; ++i) {
-    AddLayer(options, absl::StrCat("layers.", i, "."), maker);
+    AddLayer(options, absl::StrCat(encoder, "layers.", i, "."), maker);
   }
-  if (options.final_norm) maker.AddNorm("norm", size);
+  if (options.final_norm) maker.AddNorm(encoder + "norm", size);
+  if (options.num_decoder_layers == 0) return maker.Take();
+  maker.Add("target_embedding.weight", {options.target_vocab_size, size}, 0.0f, 1.0f);
+  for (int i = 0; i < options.num_decoder_layers; ++i) {
+    const std::string prefix = absl::StrCat("decoder.layers.", i, ".");
+    AddLayer(options, prefix, maker);
+    AddAttention(size, prefix + "multihead_attn.", maker);
+    maker.AddNorm(prefix + "norm3", size);
+  }
   return maker.Take();
 }
 
@@ -85,6 +98,13 @@ std::string TinyTransformerConfig(const TinyTransformerOptions& options) {
                            {"final_norm", options.final_norm},
                            {"bias", options.bias}};
   if (options.sparse_table) config["sparse_table"] = true;
+  if (options.num_decoder_layers > 0) {
+    config["model_type"] = "transformer_encoder_decoder";
+    config.erase("num_layers");
+    config["num_encoder_layers"] = options.num_layers;
+    config["num_decoder_layers"] = options.num_decoder_layers;
+    config["target_vocab_size"] = options.target_vocab_size;
+  }
   return config.dump();
 }
 

@@ -11,7 +11,8 @@
 namespace contexture::test_support {
 
 // A "transformer_encoder" (PyTorch's nn.Embedding and nn.TransformerEncoder) with random weights
-// and no tokenizer. The same options give the same bytes.
+// and no tokenizer; with decoder layers a "transformer_encoder_decoder" (nn.Transformer). The same
+// options give the same bytes.
 struct TinyTransformerOptions {
   uint32_t seed = 1;
   int d_model = 16;
@@ -27,6 +28,8 @@ struct TinyTransformerOptions {
   bool final_norm = false;
   bool scale_embedding = false;
   bool bias = true;
+  int num_decoder_layers = 0;
+  int target_vocab_size = 30;
 };
 
 std::vector<StoredTensor> TinyTransformerTensors(const TinyTransformerOptions& options);

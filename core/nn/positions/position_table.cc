@@ -23,6 +23,14 @@ void PositionTable::AddToEmbeddings(float* embeddings, int length) const {
   for (size_t i = 0; i < count; ++i) embeddings[i] += rows_[i];
 }
 
+void PositionTable::AddAtPositions(absl::Span<const uint32_t> positions, float* embeddings) const {
+  const size_t size = hidden_size_;
+  for (size_t i = 0; i < positions.size(); ++i) {
+    const float* row = rows_.data() + positions[i] * size;
+    for (size_t c = 0; c < size; ++c) embeddings[i * size + c] += row[c];
+  }
+}
+
 void PositionTable::WriteMatrix(int length, float* matrix) const {
   std::memcpy(matrix, rows_.data(), static_cast<size_t>(length) * hidden_size_ * sizeof(float));
 }

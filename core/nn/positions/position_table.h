@@ -14,6 +14,7 @@ class PositionTable : public PositionalEncoding {
   PositionTable(const TensorView& weights, int offset);
 
   void AddToEmbeddings(float* embeddings, int length) const override;
+  void AddAtPositions(absl::Span<const uint32_t> positions, float* embeddings) const override;
   const float* table() const override { return rows_.data(); }
   int columns() const override { return hidden_size_; }
   void WriteMatrix(int length, float* matrix) const override;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "absl/types/span.h"
@@ -36,6 +37,10 @@ class PositionalEncoding {
 
   // embeddings [length, hidden_size] += the vectors of positions 0 .. length - 1.
   virtual void AddToEmbeddings(float* /*embeddings*/, int /*length*/) const {}
+  // The same with token i at positions[i], at most EncoderConfig::max_given_position(): of schemes
+  // that take positions.
+  virtual void AddAtPositions(absl::Span<const uint32_t> /*positions*/,
+                              float* /*embeddings*/) const {}
   // Turns queries and keys by their positions.
   virtual void RotateQueryKey(const QueryKeyRows& /*rows*/) const {}
   // scores[i][j] += the bias of query i and key j.

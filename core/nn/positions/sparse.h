@@ -14,6 +14,7 @@ class SparsePositions : public PositionalEncoding {
       : num_positions_(num_positions), hidden_size_(hidden_size) {}
 
   void AddToEmbeddings(float* embeddings, int length) const override;
+  void AddAtPositions(absl::Span<const uint32_t> positions, float* embeddings) const override;
   // Of the vectors themselves: num_positions.
   int columns() const override { return num_positions_; }
   void WriteMatrix(int length, float* matrix) const override;

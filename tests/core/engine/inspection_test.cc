@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -48,8 +49,9 @@ class InspectionTest : public testing::Test {
     for (size_t i = 0; i < items.size(); ++i) {
       items[i].destination = reinterpret_cast<char*>(values[i].data());
     }
-    return engine_->Inspect({.ids = ids_, .type_ids = type_ids_, .offsets = offsets}, items,
-                            *workspace_);
+    return engine_->Inspect(
+        {.ids = ids_, .type_ids = type_ids_, .offsets = offsets, .positions = positions_}, items,
+        *workspace_);
   }
   Floats Inspect(InspectKind kind, int layer = 0, int head = 0) {
     std::vector<InspectItem> items = {{.kind = kind, .layer = layer, .head = head}};
@@ -64,10 +66,11 @@ class InspectionTest : public testing::Test {
                              reinterpret_cast<char*>(vectors.data())};
     const uint32_t offsets[] = {0, static_cast<uint32_t>(ids_.size())}, slots[] = {0, 1};
     uint8_t non_finite = 0;
-    EXPECT_THAT(engine_->Run({.ids = ids_, .type_ids = type_ids_, .offsets = offsets},
-                             {absl::MakeSpan(&slot, 1), slots, absl::MakeSpan(&non_finite, 1)},
-                             *workspace_),
-                IsOk());
+    EXPECT_THAT(
+        engine_->Run(
+            {.ids = ids_, .type_ids = type_ids_, .offsets = offsets, .positions = positions_},
+            {absl::MakeSpan(&slot, 1), slots, absl::MakeSpan(&non_finite, 1)}, *workspace_),
+        IsOk());
     return vectors;
   }
   static void ExpectNear(const Floats& got, const Floats& want, float tolerance) {
@@ -79,7 +82,7 @@ class InspectionTest : public testing::Test {
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Workspace> workspace_;
   std::vector<uint32_t> ids_ = {3, 41, 7, 7, 12};
-  std::vector<uint32_t> type_ids_;
+  std::vector<uint32_t> type_ids_, positions_;
 };
 
 TEST_F(InspectionTest, EmbeddingStepsAddUp) {
@@ -193,6 +196,32 @@ TEST_F(InspectionTest, PositionMatrixNeedsNoSequence) {
   }
 }
 
+TEST_F(InspectionTest, TokensStandAtTheSparsePositionsThatAreGiven) {
+  for (const bool table : {false, true}) {
+    SCOPED_TRACE(table ? "table" : "one-hot");
+    Load({.positional_encoding = "sparse", .sparse_table = table});
+    const Floats counted = TokenVectors();
+    positions_ = {0, 1, 2, 3, 4};
+    EXPECT_EQ(TokenVectors(), counted) << "as they are without being given";
+    positions_ = {6, 0, table ? 16u : 15u, 6, 2};
+    EXPECT_NE(TokenVectors(), counted);
+    const Floats vectors = Inspect(InspectKind::kPositionVectors);
+    for (int c = 0; c < kHidden; ++c) EXPECT_EQ(vectors[c], vectors[3 * kHidden + c]);
+    if (!table) {
+      EXPECT_EQ(vectors[6], 1.0f);
+      EXPECT_EQ(vectors[kHidden], 1.0f);
+      EXPECT_EQ(vectors[2 * kHidden + 15], 1.0f);
+      EXPECT_EQ(std::count(vectors.begin(), vectors.end(), 1.0f), 5);
+    }
+    positions_ = {0, 1, 2, 3, table ? 17u : 16u};
+    std::vector<InspectItem> items = {{.kind = InspectKind::kOutput}};
+    std::vector<Floats> values;
+    EXPECT_THAT(Run(items, values),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("position")));
+    positions_.clear();
+  }
+}
+
 TEST_F(InspectionTest, InspectingLeavesNothingBehindInTheWorkspace) {
   Load({});
   const Floats before = TokenVectors();
@@ -206,7 +235,7 @@ TEST_F(InspectionTest, SequenceOutOfRangeIsRefused) {
   std::vector<Floats> values;
   ids_ = {1, 50};
   EXPECT_THAT(Run(items, values),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("vocabulary size 50")));
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("number of them, 50")));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// config.json and tensors of "transformer_encoder", PyTorch's nn.TransformerEncoder.
+// config.json and tensors of "transformer_encoder", PyTorch's nn.TransformerEncoder, and
+// "transformer_encoder_decoder", its nn.Transformer.
 
 #include <cstring>
 #include <string>
@@ -132,6 +133,20 @@ TEST(TransformerEncoderConfigTest, MorePositionsThanDimensionsAreRefusedForOneHo
       IsOk());
 }
 
+TEST(TransformerEncoderConfigTest, WhatADecoderDoesNotComputeIsRefused) {
+  const auto read = [](const Json& changes) {
+    Json config = Json::parse(test_support::TinyTransformerConfig({.num_decoder_layers = 1}));
+    config.update(changes);
+    return ReadEncoderConfig(config.dump());
+  };
+  EXPECT_THAT(read({}), IsOk());
+  EXPECT_THAT(read({{"positional_encoding", "rotary"}}),
+              StatusIs(kNotComputed, HasSubstr("rotary")));
+  EXPECT_THAT(read({{"shared_embedding", true}}),
+              StatusIs(kInvalid, AllOf(HasSubstr("30"), HasSubstr("50"))));
+  EXPECT_THAT(read({{"num_layers", 2}}), StatusIs(kNotComputed, HasSubstr("num_layers")));
+}
+
 TEST(TransformerEncoderConfigTest, UnknownNamesAndValuesAreRefused) {
   EXPECT_THAT(ReadWith({{"positional_encoding", "relative"}}),
               StatusIs(kNotComputed, AllOf(HasSubstr("\"relative\""),
@@ -246,6 +261,30 @@ TEST_F(TransformerEncoderWeightsTest, WithoutBiasesNoneIsExpectedAndNoneIsLeft) 
   EXPECT_FALSE(model->weights.layers[0].query.bias.present());
   EXPECT_FALSE(model->weights.layers[0].output_norm.bias.present());
   EXPECT_FALSE(model->weights.final_norm.bias.present());
+}
+
+TEST_F(TransformerEncoderWeightsTest, ADecodersTensorsGoToTheirPlaces) {
+  options_.num_decoder_layers = 2;
+  Remake();
+  const auto model = Load();
+  ASSERT_THAT(model, IsOk());
+  EXPECT_EQ(model->config.num_layers, 2);
+  EXPECT_EQ(model->config.decoder.num_layers, 2);
+  EXPECT_EQ(model->config.decoder.vocabulary_size, 30);
+  const DecoderWeights& weights = model->weights.decoder;
+  EXPECT_EQ(Bytes(weights.token_embedding), Find("target_embedding.weight").bytes);
+  const DecoderLayerWeights& layer = weights.layers[1];
+  const std::string prefix = "decoder.layers.1.";
+  ExpectThird(layer.self.key.weight, 1, prefix + "self_attn.in_proj_weight");
+  ExpectThird(layer.cross_query.weight, 0, prefix + "multihead_attn.in_proj_weight");
+  ExpectThird(layer.cross_value.bias, 2, prefix + "multihead_attn.in_proj_bias");
+  EXPECT_EQ(Bytes(layer.cross_output.weight),
+            Find(prefix + "multihead_attn.out_proj.weight").bytes);
+  EXPECT_EQ(Bytes(layer.self.attention_norm.weight), Find(prefix + "norm1.weight").bytes);
+  EXPECT_EQ(Bytes(layer.cross_norm.weight), Find(prefix + "norm2.weight").bytes);
+  EXPECT_EQ(Bytes(layer.self.output_norm.weight), Find(prefix + "norm3.weight").bytes);
+  EXPECT_EQ(Bytes(model->weights.layers[1].output_norm.weight),
+            Find("encoder.layers.1.norm2.weight").bytes);
 }
 
 TEST_F(TransformerEncoderWeightsTest, WhatDisagreesWithTheConfigIsNamed) {
