@@ -13,7 +13,8 @@ namespace {
 // A batch of sequences of LENGTHS with pooled output, computed once.
 absl::Status RunBatch(const Engine& engine, Workspace& workspace, const std::vector<int>& lengths) {
   const EngineInfo& info = engine.info();
-  std::vector<uint32_t> ids, offsets = {0}, slot_offsets = {0};
+  const DecoderConfig& decoder = info.config.decoder;
+  std::vector<uint32_t> ids, offsets = {0}, slot_offsets = {0}, targets;
   for (int length : lengths) {
     for (int i = 0; i < length; ++i) {
       ids.push_back(static_cast<uint32_t>(i % info.config.vocabulary_size));
@@ -21,13 +22,20 @@ absl::Status RunBatch(const Engine& engine, Workspace& workspace, const std::vec
     offsets.push_back(static_cast<uint32_t>(ids.size()));
     slot_offsets.push_back(static_cast<uint32_t>(slot_offsets.size()));
   }
-  const OutputSpec spec{.pooling = info.pooling.kind, .dimensions = info.pooling.Size(info.config.hidden_size)};
+  if (decoder.num_layers > 0) {
+    for (uint32_t id : ids) targets.push_back(id % decoder.vocabulary_size);
+  }
+  const OutputSpec spec{.pooling = info.pooling.kind,
+                        .dimensions = info.pooling.Size(info.config.hidden_size)};
   std::vector<std::vector<char>> vectors(lengths.size(), std::vector<char>(OutputBytes(spec, 1)));
   std::vector<OutputSlot> slots;
   for (auto& vector : vectors) slots.push_back({.spec = spec, .destination = vector.data()});
   std::vector<uint8_t> non_finite(lengths.size(), 0);
   CTX_RETURN_IF_ERROR(engine.Run(
-      {.ids = ids, .type_ids = {}, .offsets = offsets},
+      {.ids = ids,
+       .offsets = offsets,
+       .target_ids = targets,
+       .target_offsets = targets.empty() ? absl::Span<const uint32_t>() : offsets},
       {.slots = slots, .offsets = slot_offsets, .non_finite = absl::MakeSpan(non_finite)},
       workspace));
   if (std::count(non_finite.begin(), non_finite.end(), 0) == static_cast<long>(lengths.size())) {

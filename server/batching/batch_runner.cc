@@ -12,7 +12,7 @@ namespace {
 
 absl::Status ComputationError(const QueuedTask& task, absl::string_view what) {
   return absl::InternalError(
-      absl::StrCat("the computation of a sequence of ", task.task.ids.size(), " tokens ", what));
+      absl::StrCat("the computation of a sequence of ", task.task.tokens(), " tokens ", what));
 }
 
 }  // namespace
@@ -22,6 +22,9 @@ BatchRunner::BatchRunner(const Context& context, int max_batch_tokens)
   const size_t tokens = max_batch_tokens;  // and the most sequences
   ids_.reserve(tokens);
   type_ids_.reserve(tokens);
+  positions_.reserve(tokens);
+  target_ids_.reserve(tokens);
+  target_offsets_.reserve(tokens + 1);
   offsets_.reserve(tokens + 1);
   slots_.reserve(tokens);
   slot_offsets_.reserve(tokens + 1);
@@ -99,21 +102,33 @@ void BatchRunner::Record(absl::Span<const QueuedTask> tasks, const BatchRecord& 
 void BatchRunner::Assemble(absl::Span<const QueuedTask> tasks) {
   ids_.clear();
   type_ids_.clear();
+  positions_.clear();
   offsets_.assign(1, 0);
+  target_ids_.clear();
+  target_offsets_.assign(1, 0);
   slots_.clear();
   slot_offsets_.assign(1, 0);
   non_finite_.assign(tasks.size(), 0);
-  bool any_type_ids = false;
+  bool any_type_ids = false, any_positions = false;
   for (const auto& [task, enqueued] : tasks) {
     any_type_ids |= !task.type_ids.empty();
+    any_positions |= !task.positions.empty();
     ids_.insert(ids_.end(), task.ids.begin(), task.ids.end());
     type_ids_.insert(type_ids_.end(), task.type_ids.begin(), task.type_ids.end());
     type_ids_.resize(ids_.size());  // zeros where the task has none
+    positions_.insert(positions_.end(), task.positions.begin(), task.positions.end());
+    for (size_t i = task.positions.size(); i < task.ids.size(); ++i) {
+      positions_.push_back(static_cast<uint32_t>(i));
+    }
+    target_ids_.insert(target_ids_.end(), task.target_ids.begin(), task.target_ids.end());
+    target_offsets_.push_back(static_cast<uint32_t>(target_ids_.size()));
     offsets_.push_back(static_cast<uint32_t>(ids_.size()));
     slots_.insert(slots_.end(), task.outputs.begin(), task.outputs.end());
     slot_offsets_.push_back(static_cast<uint32_t>(slots_.size()));
   }
   if (!any_type_ids) type_ids_.clear();
+  if (!any_positions) positions_.clear();
+  if (target_ids_.empty()) target_offsets_.clear();
 }
 
 bool BatchRunner::Compute(absl::Span<const QueuedTask> tasks, absl::Span<absl::Status> statuses) {
@@ -132,7 +147,12 @@ bool BatchRunner::Compute(absl::Span<const QueuedTask> tasks, absl::Span<absl::S
 }
 
 absl::Status BatchRunner::RunEngine() {
-  const PackedBatch batch{.ids = ids_, .type_ids = type_ids_, .offsets = offsets_};
+  const PackedBatch batch{.ids = ids_,
+                          .type_ids = type_ids_,
+                          .offsets = offsets_,
+                          .positions = positions_,
+                          .target_ids = target_ids_,
+                          .target_offsets = target_offsets_};
   const OutputPlan plan{
       .slots = slots_, .offsets = slot_offsets_, .non_finite = absl::MakeSpan(non_finite_)};
   return WithoutExceptions([&] { return context_.engine.Run(batch, plan, *workspace_); });

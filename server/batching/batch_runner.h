@@ -48,7 +48,10 @@ class BatchRunner {
   // The batch and its outputs; see PackedBatch and OutputPlan.
   std::vector<uint32_t> ids_;
   std::vector<uint32_t> type_ids_;
+  std::vector<uint32_t> positions_;
   std::vector<uint32_t> offsets_;
+  std::vector<uint32_t> target_ids_;
+  std::vector<uint32_t> target_offsets_;
   std::vector<OutputSlot> slots_;
   std::vector<uint32_t> slot_offsets_;
   std::vector<uint8_t> non_finite_;

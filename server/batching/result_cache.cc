@@ -24,9 +24,10 @@ void AppendIds(const std::vector<uint32_t>& ids, std::string& key) {
 
 std::string ResultKey(const Task& task) {
   std::string key;
-  constexpr size_t kSpecBytes = 8, kCounts = 12;
+  constexpr size_t kSpecBytes = 8, kCounts = 20;
   key.reserve(kCounts + kSpecBytes * task.outputs.size() +
-              sizeof(uint32_t) * (task.ids.size() + task.type_ids.size()));
+              sizeof(uint32_t) * (task.ids.size() + task.type_ids.size() + task.positions.size() +
+                                  task.target_ids.size()));
   Append(static_cast<uint32_t>(task.outputs.size()), key);
   for (const OutputSlot& slot : task.outputs) {
     Append(static_cast<uint8_t>(slot.spec.kind), key);
@@ -37,6 +38,8 @@ std::string ResultKey(const Task& task) {
   }
   AppendIds(task.ids, key);
   AppendIds(task.type_ids, key);
+  AppendIds(task.positions, key);
+  AppendIds(task.target_ids, key);
   return key;
 }
 

@@ -76,7 +76,7 @@ std::shared_ptr<Flight> SharingBatcher::TakeOff(std::string key, Task& task) {
   auto flight = std::make_shared<Flight>(Flight{.key = std::move(key),
                                                 .done = std::move(task.done),
                                                 .outputs = task.outputs,
-                                                .length = static_cast<int>(task.ids.size()),
+                                                .length = task.output_length(),
                                                 .deadline = task.deadline,
                                                 .traffic_class = task.traffic_class,
                                                 .joined = {}});
@@ -149,7 +149,7 @@ absl::Status SharingBatcher::Schedule(std::vector<Task>& tasks) {
   metrics_.RecordSharing(Sharing::kJoined, static_cast<int64_t>(sorted.joined.size()));
   metrics_.RecordSharing(Sharing::kCached, static_cast<int64_t>(sorted.cached.size()));
   for (auto& [task, outputs] : sorted.cached) {
-    RestoreOutputs(*outputs, task.outputs, static_cast<int>(task.ids.size()));
+    RestoreOutputs(*outputs, task.outputs, task.output_length());
     std::move(task.done)(absl::OkStatus(), kNotComputed);
   }
   return absl::OkStatus();

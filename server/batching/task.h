@@ -37,10 +37,12 @@ uint16_t TenantSlot(absl::string_view name);
 // One sequence to compute, or another piece of work for a worker. The slots' destinations must stay
 // valid until `done` has been called.
 struct Task {
-  std::vector<uint32_t> ids;       // 1 .. model's max_length, each checked by the caller
-  std::vector<uint32_t> type_ids;  // empty or as long as ids
+  std::vector<uint32_t> ids;         // 1 .. model's max_length, each checked by the caller
+  std::vector<uint32_t> type_ids;    // empty or as long as ids
+  std::vector<uint32_t> positions;   // empty or as long as ids; see PackedBatch
+  std::vector<uint32_t> target_ids;  // of a model with a decoder, whose vectors are the result
   std::vector<OutputSlot> outputs;
-  // Instead of the three above: work that shares no batch. Called once, on a worker, with that
+  // Instead of all above: work that shares no batch. Called once, on a worker, with that
   // worker's workspace; its status is what `done` gets. Queued and admitted as `work_tokens`
   // tokens.
   absl::AnyInvocable<absl::Status(const Engine&, Workspace&) &&> work;
@@ -60,7 +62,13 @@ struct Task {
   absl::AnyInvocable<void(absl::Status, const TaskReport&) &&> done;
 
   // What the task costs, for limits and batches.
-  int64_t tokens() const { return work ? work_tokens : static_cast<int64_t>(ids.size()); }
+  int64_t tokens() const {
+    return work ? work_tokens : static_cast<int64_t>(ids.size() + target_ids.size());
+  }
+  // Tokens that have vectors.
+  int output_length() const {
+    return static_cast<int>(target_ids.empty() ? ids.size() : target_ids.size());
+  }
 };
 
 }  // namespace contexture

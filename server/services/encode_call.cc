@@ -95,12 +95,14 @@ std::vector<Task> EncodeCall::BuildTasks(Inputs inputs) {
 }
 
 Task EncodeCall::BuildTask(PlannedInput input, v1::Result& result) {
-  const int length = static_cast<int>(input.ids.size());
-  result.set_token_count(length);
+  const std::vector<uint32_t>& output_ids = input.output_ids();
+  const int length = static_cast<int>(output_ids.size());
+  result.set_token_count(input.tokens());
   result.set_truncated(input.truncated());
-  result.set_original_token_count(input.original_length);
+  result.set_original_token_count(input.original_length +
+                                  static_cast<uint32_t>(input.target_ids.size()));
   if (plan_.returns_token_ids) {
-    result.mutable_token_ids()->Assign(input.ids.begin(), input.ids.end());
+    result.mutable_token_ids()->Assign(output_ids.begin(), output_ids.end());
   }
   Task task;
   for (const OutputSpec& spec : plan_.outputs) {
@@ -113,6 +115,8 @@ Task EncodeCall::BuildTask(PlannedInput input, v1::Result& result) {
   }
   task.ids = std::move(input.ids);
   task.type_ids = std::move(input.type_ids);
+  task.positions = std::move(input.positions);
+  task.target_ids = std::move(input.target_ids);
   task.deadline = job_.deadline;
   task.cancelled = job_.cancelled;
   SetCaller(job_.caller, task);

@@ -3,8 +3,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
+#include "server/services/culprits.h"
 #include "server/services/request_plan.h"
-#include "server/services/status_mapping.h"
 
 namespace contexture {
 namespace {
@@ -63,6 +63,36 @@ absl::Status CheckTypeIds(const v1::TokenIds& input, const InputContext& context
                   ErrorReason::kTypeIdOutOfRange, field);
 }
 
+absl::Status CheckPositions(const v1::TokenIds& input, const InputContext& context) {
+  if (input.positions().empty()) return absl::OkStatus();
+  const std::string field = context.Field("token_ids.positions");
+  const EncoderConfig& config = context.model.info.config;
+  const int last = config.max_given_position();
+  if (last < 0) {
+    return MakeError(ErrorReason::kPositionsNotApplicable,
+                     absl::StrFormat("%d given, but the model's positions are not sparse",
+                                     input.positions_size()),
+                     {field, {{"positions", absl::StrCat(input.positions_size())}}});
+  }
+  if (input.positions_size() != input.ids_size()) {
+    return MakeError(
+        ErrorReason::kPositionCountMismatch,
+        absl::StrFormat("%d positions for %d ids", input.positions_size(), input.ids_size()),
+        {field,
+         {{"positions", absl::StrCat(input.positions_size())},
+          {"ids", absl::StrCat(input.ids_size())}}});
+  }
+  for (int i = 0; i < input.positions_size(); ++i) {
+    const uint32_t position = input.positions(i);
+    if (position <= static_cast<uint32_t>(last)) continue;
+    return MakeError(ErrorReason::kPositionOutOfRange,
+                     absl::StrFormat("position %d of token %d is past the table, whose last is %d",
+                                     position, i, last),
+                     GotAndMax(absl::StrFormat("%s[%d]", field, i), position, last));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<PlannedInput> PlanTokenIds(const v1::TokenIds& input, const InputContext& context) {
   const EncoderConfig& config = context.model.info.config;
   const std::string field = context.Field("token_ids.ids");
@@ -73,15 +103,18 @@ absl::StatusOr<PlannedInput> PlanTokenIds(const v1::TokenIds& input, const Input
   CTX_RETURN_IF_ERROR(
       CheckIds(input.ids(), config.vocabulary_size, ErrorReason::kTokenIdOutOfRange, field));
   CTX_RETURN_IF_ERROR(CheckTypeIds(input, context));
+  CTX_RETURN_IF_ERROR(CheckPositions(input, context));
   const Truncation truncation = context.plan.truncation;
   if (input.ids_size() > config.max_length && truncation == Truncation::kError) {
     return TooLong(field, input.ids_size(), config.max_length);
   }
   PlannedInput planned{.ids = {input.ids().begin(), input.ids().end()},
                        .type_ids = {input.type_ids().begin(), input.type_ids().end()},
+                       .positions = {input.positions().begin(), input.positions().end()},
                        .original_length = static_cast<uint32_t>(input.ids_size())};
   Truncate(truncation, config.max_length, planned.ids);
   Truncate(truncation, config.max_length, planned.type_ids);
+  Truncate(truncation, config.max_length, planned.positions);
   return planned;
 }
 
@@ -159,24 +192,66 @@ absl::StatusOr<PlannedInput> PlanTextPair(const v1::TextPair& pair, const InputC
       context.Field("text_pair"), context);
 }
 
-}  // namespace
-
-absl::StatusOr<PlannedInput> PlanInput(const v1::Input& input, const std::string& field,
-                                       const RequestPlan& plan, const ServedModel& model) {
-  const InputContext context{field, plan, model};
+absl::StatusOr<PlannedInput> PlanSource(const v1::Input& input, const InputContext& context) {
   if (input.has_token_ids()) return PlanTokenIds(input.token_ids(), context);
   if (input.content_case() == v1::Input::CONTENT_NOT_SET) {
     return MakeError(ErrorReason::kInputMissing,
                      "the input is empty: one of text, token_ids and text_pair is needed",
                      {context.field, {}});
   }
-  if (model.tokenizer == nullptr) {
+  if (context.model.tokenizer == nullptr) {
     return MakeError(ErrorReason::kTokenizerMissing,
                      "the model has no tokenizer.json, so it takes token_ids only",
                      {context.field, {}});
   }
   return input.has_text() ? PlanText(input.text(), context)
                           : PlanTextPair(input.text_pair(), context);
+}
+
+// The target of a model with a decoder.
+absl::StatusOr<std::vector<uint32_t>> PlanTarget(const v1::Input& input,
+                                                 const InputContext& context) {
+  const EncoderConfig& config = context.model.info.config;
+  const std::string field = context.Field("target");
+  const v1::TokenIds& target = input.target();
+  if (config.decoder.num_layers == 0) {
+    if (!input.has_target()) return std::vector<uint32_t>();
+    return MakeError(
+        ErrorReason::kTargetNotApplicable,
+        absl::StrFormat("a %s has no decoder, so it takes no target", config.model_type),
+        {field, {{"model_type", config.model_type}}});
+  }
+  if (target.ids().empty()) {
+    return MakeError(ErrorReason::kTargetMissing,
+                     absl::StrFormat("has no ids; a %s needs at least 1", config.model_type),
+                     {field, {{"got", "0"}, {"min", "1"}}});
+  }
+  if (!target.type_ids().empty() || !target.positions().empty()) {
+    return MakeError(ErrorReason::kTargetInvalid,
+                     absl::StrFormat("%d type ids and %d positions given, a target has 0",
+                                     target.type_ids_size(), target.positions_size()),
+                     {field, {}});
+  }
+  if (target.ids_size() > config.max_length) {
+    return MakeError(
+        ErrorReason::kInputTooLong,
+        absl::StrFormat("%d tokens, at most %d are allowed", target.ids_size(), config.max_length),
+        GotAndMax(field, target.ids_size(), config.max_length));
+  }
+  CTX_RETURN_IF_ERROR(CheckIds(target.ids(), config.decoder.vocabulary_size,
+                               ErrorReason::kTokenIdOutOfRange, context.Field("target.ids")));
+  return std::vector<uint32_t>(target.ids().begin(), target.ids().end());
+}
+
+}  // namespace
+
+absl::StatusOr<PlannedInput> PlanInput(const v1::Input& input, const std::string& field,
+                                       const RequestPlan& plan, const ServedModel& model) {
+  const InputContext context{field, plan, model};
+  CTX_ASSIGN_OR_RETURN(std::vector<uint32_t> target, PlanTarget(input, context));
+  CTX_ASSIGN_OR_RETURN(PlannedInput planned, PlanSource(input, context));
+  planned.target_ids = std::move(target);
+  return planned;
 }
 
 }  // namespace contexture

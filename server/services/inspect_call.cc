@@ -51,7 +51,10 @@ absl::Status InspectCall::PrepareInput() {
 
 absl::Status InspectCall::Compute(const Engine& engine, Workspace& workspace) const {
   const uint32_t offsets[] = {0, static_cast<uint32_t>(input_.ids.size())};
-  return engine.Inspect({.ids = input_.ids, .type_ids = input_.type_ids, .offsets = offsets},
+  return engine.Inspect({.ids = input_.ids,
+                         .type_ids = input_.type_ids,
+                         .offsets = offsets,
+                         .positions = input_.positions},
                         plan_.items, workspace);
 }
 

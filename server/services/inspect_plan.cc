@@ -170,10 +170,11 @@ absl::StatusOr<InspectPlan> PlanInspect(const v1::InspectRequest& request,
   if (!plan.needs_input || model.info.inspectable) return plan;
   return MakeError(
       ErrorReason::kNotInspectable,
-      absl::StrFormat("precision %s keeps no intermediate results that could be shown: serve the "
-                      "model with --precision=f32",
-                      model.info.precision),
-      {"selections", {{"precision", model.info.precision}}});
+      absl::StrFormat("a %s in precision %s keeps no intermediate results that could be shown; "
+                      "encoders without a decoder in precision f32 do",
+                      model.info.config.model_type, model.info.precision),
+      {"selections",
+       {{"model_type", model.info.config.model_type}, {"precision", model.info.precision}}});
 }
 
 absl::StatusOr<int64_t> InspectBytes(const InspectPlan& plan, int length,

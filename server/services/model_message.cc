@@ -1,5 +1,7 @@
 #include "server/services/model_message.h"
 
+#include <algorithm>
+
 #include "server/services/output_specs.h"
 
 namespace contexture {
@@ -32,6 +34,11 @@ v1::Model ModelMessage(const ServedModel& model) {
   message.set_max_inputs_per_request(model.max_inputs_per_request);
   message.set_max_message_bytes(model.max_message_bytes);
   message.set_server_version(model.server_version);
+  message.set_target_vocabulary_size(info.config.decoder.vocabulary_size);
+  message.set_num_decoder_layers(info.config.decoder.num_layers);
+  const int last_position = info.config.max_given_position();
+  message.set_has_sparse_positions(last_position >= 0);
+  message.set_max_position(std::max(0, last_position));
   return message;
 }
 

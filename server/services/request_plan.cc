@@ -63,7 +63,7 @@ absl::StatusOr<std::string> ResolvePrompt(const v1::EncodeRequest& request,
 }
 
 int64_t ResultBytes(const RequestPlan& plan, const PlannedInput& input) {
-  const int length = static_cast<int>(input.ids.size());
+  const int length = static_cast<int>(input.output_ids().size());
   int64_t bytes = kResultOverhead;
   if (plan.returns_token_ids) bytes += kTokenIdBytes * length;
   for (const OutputSpec& spec : plan.outputs) {

@@ -31,9 +31,15 @@ struct RequestPlan {
 // One input, ready to compute.
 struct PlannedInput {
   std::vector<uint32_t> ids;
-  std::vector<uint32_t> type_ids;  // empty: all 0
-  uint32_t original_length = 0;    // before truncation
+  std::vector<uint32_t> type_ids;         // empty: all 0
+  std::vector<uint32_t> positions = {};   // empty: 0, 1, 2, ...
+  std::vector<uint32_t> target_ids = {};  // of models with a decoder
+  uint32_t original_length = 0;           // before truncation, without the target
   bool truncated() const { return original_length != ids.size(); }
+  // Tokens that are computed.
+  int tokens() const { return static_cast<int>(ids.size() + target_ids.size()); }
+  // Those whose vectors are the result.
+  const std::vector<uint32_t>& output_ids() const { return target_ids.empty() ? ids : target_ids; }
 };
 
 // NOT_FOUND: no such model. OK when NAME is empty: the default model.

@@ -23,6 +23,7 @@ using test_support::ScriptedEngine;
 using test_support::StatusIs;
 using test_support::TaskProbe;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -79,6 +80,31 @@ TEST_F(BatchRunnerTest, TypeIdsAreZeroForTasksWithoutThem) {
   EXPECT_EQ(AnswerOf(3).value, 1.0f) << "type ids of the batch before";
 }
 
+TEST_F(BatchRunnerTest, PositionsCountFromZeroForTasksWithoutThem) {
+  Add({1, 2});
+  Add({3, 4, 5});
+  tasks_[0].task.positions = {7, 3};
+  Run();
+  EXPECT_THAT(engine_.extras().positions, ElementsAre(7, 3, 0, 1, 2));
+  Add({1});
+  Run();
+  EXPECT_THAT(engine_.extras().positions, IsEmpty()) << "positions of the batch before";
+}
+
+TEST_F(BatchRunnerTest, TargetsLieEndToEndAndCountAsTokens) {
+  Add({1, 2});
+  Add({3});
+  tasks_[0].task.target_ids = {7};
+  tasks_[1].task.target_ids = {8, 9, 8};
+  Run();
+  EXPECT_THAT(engine_.extras().target_ids, ElementsAre(7, 8, 9, 8));
+  EXPECT_THAT(engine_.extras().target_offsets, ElementsAre(0, 1, 4));
+  EXPECT_EQ(AnswerOf(0).report.batch_tokens, 7);
+  Add({1});
+  Run();
+  EXPECT_THAT(engine_.extras().target_offsets, IsEmpty());
+}
+
 TEST_F(BatchRunnerTest, ReportAndMetricsTellWhatTheBatchWas) {
   Add({1, 2, 3});
   Add({10});
@@ -93,7 +119,7 @@ TEST_F(BatchRunnerTest, ReportAndMetricsTellWhatTheBatchWas) {
   EXPECT_EQ(totals.batches[0].sequences, 2);
   EXPECT_EQ(totals.batches[0].tokens, 4);
   EXPECT_EQ(totals.batches[0].compute_time, absl::Seconds(1));
-  EXPECT_THAT(totals.queue_times, testing::ElementsAre(absl::Seconds(5), absl::Seconds(5)));
+  EXPECT_THAT(totals.queue_times, ElementsAre(absl::Seconds(5), absl::Seconds(5)));
 }
 
 TEST_F(BatchRunnerTest, NonFiniteResultFailsAlone) {
@@ -157,7 +183,7 @@ TEST_F(BatchRunnerTest, WorkOfItsOwnRunsBesideSequencesAndKeepsItsStatus) {
   Run();
   EXPECT_EQ(AnswerOf(0).value, 3.0f);
   EXPECT_EQ(AnswerOf(2).value, 3.0f);
-  EXPECT_THAT(engine_.batches(), testing::ElementsAre(SizeIs(2)));
+  EXPECT_THAT(engine_.batches(), ElementsAre(SizeIs(2)));
   const TaskProbe::Answer answer = AnswerOf(1);
   EXPECT_THAT(answer.status,
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("not this model")));

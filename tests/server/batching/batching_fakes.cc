@@ -95,6 +95,9 @@ void ScriptedEngine::Enter(const PackedBatch& batch) const {
   batches_.push_back(std::move(sequences));
   thread_names_.push_back(name);
   any_type_ids_ |= !batch.type_ids.empty();
+  extras_ = {{batch.positions.begin(), batch.positions.end()},
+             {batch.target_ids.begin(), batch.target_ids.end()},
+             {batch.target_offsets.begin(), batch.target_offsets.end()}};
   ++paused_runs_;
   mutex_.Await(absl::Condition(
       +[](bool* paused) { return !*paused; }, &paused_));
@@ -126,6 +129,11 @@ std::vector<ScriptedEngine::Batch> ScriptedEngine::batches() const {
 std::vector<std::string> ScriptedEngine::thread_names() const {
   absl::MutexLock lock(&mutex_);
   return thread_names_;
+}
+
+ScriptedEngine::Extras ScriptedEngine::extras() const {
+  absl::MutexLock lock(&mutex_);
+  return extras_;
 }
 
 bool ScriptedEngine::any_type_ids() const {

@@ -89,6 +89,11 @@ class ScriptedEngine final : public Engine {
   std::vector<Batch> batches() const;  // of all runs so far, in order of their start
   std::vector<std::string> thread_names() const;
   bool any_type_ids() const;  // whether a batch had type ids
+  // Of the last batch.
+  struct Extras {
+    std::vector<uint32_t> positions, target_ids, target_offsets;
+  };
+  Extras extras() const;
 
  private:
   void Enter(const PackedBatch& batch) const;
@@ -99,6 +104,7 @@ class ScriptedEngine final : public Engine {
   mutable bool paused_ ABSL_GUARDED_BY(mutex_) = false;
   mutable int paused_runs_ ABSL_GUARDED_BY(mutex_) = 0;
   mutable bool any_type_ids_ ABSL_GUARDED_BY(mutex_) = false;
+  mutable Extras extras_ ABSL_GUARDED_BY(mutex_);
   mutable std::vector<Batch> batches_ ABSL_GUARDED_BY(mutex_);
   mutable std::vector<std::string> thread_names_ ABSL_GUARDED_BY(mutex_);
 };

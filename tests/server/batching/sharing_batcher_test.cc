@@ -75,6 +75,16 @@ TEST_F(SharingBatcherTest, EqualSequencesInFlightAreComputedOnce) {
   EXPECT_EQ(shared(Sharing::kJoined), 1);
 }
 
+TEST_F(SharingBatcherTest, OtherPositionsOrTargetsAreOtherSequences) {
+  Start();
+  std::vector<Task> tasks;
+  for (int i = 0; i < 3; ++i) tasks.push_back(Shareable(NewProbe(), {4, 5}));
+  tasks[1].positions = {1, 0};
+  tasks[2].target_ids = {1, 0};
+  ASSERT_THAT(batcher_->Schedule(tasks), IsOk());
+  for (const TaskProbe& probe : probes_) EXPECT_FALSE(probe.Await().report.cached);
+}
+
 TEST_F(SharingBatcherTest, WhatIsNotShareableIsComputedItself) {
   Start(1 << 20);
   KeepWorkerBusy();

@@ -368,6 +368,80 @@ TEST(InputPlanTest, IdsAreCutOnTheRightOrLeftWithTheirTypes) {
   EXPECT_EQ(left.type_ids.back(), 1u);
 }
 
+// A model with sparse positions 0 .. 5, and one with a decoder of 30 target ids.
+ServedModel SparseModel() {
+  ServedModel model = FakeServedModel(nullptr);
+  model.info.config.position.kind = PositionKind::kSparse;
+  model.info.config.position.num_positions = 6;
+  return model;
+}
+ServedModel DecoderModel() {
+  ServedModel model = FakeServedModel(nullptr);
+  model.info.config.decoder = {.num_layers = 1, .vocabulary_size = 30};
+  return model;
+}
+
+TEST(InputPlanTest, GivenPositionsAreCutWithTheirIds) {
+  v1::Input input;
+  for (uint32_t i = 0; i < 18; ++i) {
+    input.mutable_token_ids()->add_ids(i);
+    input.mutable_token_ids()->add_positions(i % 6);
+  }
+  RequestPlan plan;
+  plan.truncation = Truncation::kLeft;
+  const auto planned = PlanInput(input, "inputs[0]", plan, SparseModel());
+  ASSERT_THAT(planned, IsOk());
+  EXPECT_EQ(planned->positions.size(), 16u);
+  EXPECT_EQ(planned->positions.front(), 2u);
+}
+
+TEST(InputPlanTest, PositionsThatTheModelLacksAreRefused) {
+  v1::Input input;
+  AddIds(input, 2, 1);
+  input.mutable_token_ids()->add_positions(5);
+  const auto plan = [&](const ServedModel& model) {
+    return PlanInput(input, "inputs[7]", RequestPlan(), model).status();
+  };
+  EXPECT_THAT(plan(SparseModel()),
+              StatusIs(kInvalid, HasSubstr("token_ids.positions: 1 positions for 2 ids")));
+  input.mutable_token_ids()->add_positions(6);
+  EXPECT_THAT(plan(SparseModel()),
+              StatusIs(kInvalid, AllOf(HasSubstr("positions[1]"), HasSubstr("position 6"),
+                                       HasSubstr("last is 5"))));
+  EXPECT_THAT(plan(FakeServedModel(nullptr)),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("not sparse")));
+}
+
+TEST(InputPlanTest, TargetIsPlannedBesideItsSource) {
+  v1::Input input;
+  AddIds(input, 3, 1);
+  input.mutable_target()->add_ids(29);
+  const auto planned = PlanInput(input, "inputs[0]", RequestPlan(), DecoderModel());
+  ASSERT_THAT(planned, IsOk());
+  EXPECT_THAT(planned->target_ids, ElementsAre(29));
+  EXPECT_THAT(planned->output_ids(), ElementsAre(29));
+  EXPECT_EQ(planned->tokens(), 4);
+}
+
+TEST(InputPlanTest, TargetsThatDoNotFitAreRefused) {
+  v1::Input input;
+  AddIds(input, 3, 1);
+  const auto plan = [&](const ServedModel& model) {
+    return PlanInput(input, "inputs[7]", RequestPlan(), model).status();
+  };
+  EXPECT_THAT(plan(DecoderModel()), StatusIs(kInvalid, HasSubstr("inputs[7].target: has no ids")));
+  input.mutable_target()->add_ids(30);
+  EXPECT_THAT(plan(DecoderModel()),
+              StatusIs(kInvalid, AllOf(HasSubstr("target.ids[0]"), HasSubstr("below 30"))));
+  EXPECT_THAT(plan(FakeServedModel(nullptr)),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("no decoder")));
+  for (int i = 0; i < 16; ++i) input.mutable_target()->add_ids(1);
+  EXPECT_THAT(plan(DecoderModel()),
+              StatusIs(kInvalid, AllOf(HasSubstr("17 tokens"), HasSubstr("16"))));
+  input.mutable_target()->add_positions(1);
+  EXPECT_THAT(plan(DecoderModel()), StatusIs(kInvalid, HasSubstr("1 positions given")));
+}
+
 TEST(InputPlanTest, TextIsCutByTheTokenizerToTheTextLimit) {
   v1::Input input;
   input.set_text("a bb ccc dddd eeeee ffffff ggggggg");
