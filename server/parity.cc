@@ -59,10 +59,10 @@ absl::StatusOr<ParityInput> ReadInput(const Json& object) {
 absl::StatusOr<std::vector<float>> Encode(const Engine& engine, Workspace& workspace,
                                           const PlannedInput& input) {
   const EngineInfo& info = engine.info();
-  std::vector<float> vector(info.config.hidden_size);
+  std::vector<float> vector(info.pooling.Size(info.config.hidden_size));
   const OutputSlot slot = {.spec = {.pooling = info.pooling.kind,
                                     .normalize = info.pooling.normalize,
-                                    .dimensions = info.config.hidden_size},
+                                    .dimensions = static_cast<int>(vector.size())},
                            .destination = reinterpret_cast<char*>(vector.data())};
   const uint32_t offsets[] = {0, static_cast<uint32_t>(input.ids.size())}, slots[] = {0, 1};
   uint8_t non_finite = 0;
@@ -131,10 +131,10 @@ absl::StatusOr<Parity> MeasureParity(const Engine& engine, const ServedModel& mo
   Parity parity;
   for (size_t i = 0; i < file.inputs.size(); ++i) {
     const auto& [input, expected] = file.inputs[i];
-    const int hidden_size = model.info.config.hidden_size;
-    if (static_cast<int>(expected.size()) != hidden_size) {
+    const int size = model.info.pooling.Size(model.info.config.hidden_size);
+    if (static_cast<int>(expected.size()) != size) {
       return Mistake(absl::StrFormat("inputs[%d] has a vector of %d elements, the model's have %d",
-                                     i, expected.size(), hidden_size));
+                                     i, expected.size(), size));
     }
     CTX_ASSIGN_OR_RETURN(const PlannedInput planned,
                          PlanInput(input, absl::StrFormat("inputs[%d]", i), plan, model));
