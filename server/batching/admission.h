@@ -16,6 +16,8 @@ struct AdmissionSituation {
   int workers = 1;
   // Of the batch in which the last of the work would run, on its one worker.
   absl::Duration last_batch = absl::ZeroDuration();
+  // Mean relative error of what is predicted.
+  double uncertainty = 0;
 };
 
 struct Prediction {
@@ -27,10 +29,11 @@ struct Prediction {
 Prediction Predict(const TaskQueue& queue, const TaskQueue::Arriving& arriving,
                    const AdmissionSituation& situation);
 
-// RESOURCE_EXHAUSTED with a Refusal: the work would be done after nine tenths of the time to its
-// deadline, or would make work of its tenant late that was admitted and has a later deadline. The
-// tenth is what remains for work that arrives later with an earlier deadline, and for errors of the
-// prediction. The message has the predicted wait.
+// RESOURCE_EXHAUSTED with a Refusal: the work would be done, with the usual error, after nine
+// tenths of the time to its deadline, or would make work of its tenant late that was admitted and
+// has a later deadline. The tenth is what remains for work that arrives later with an earlier
+// deadline, and for errors of the prediction that are not usual. The message has the predicted
+// wait.
 absl::Status CheckDeadline(const TaskQueue& queue, const TaskQueue::Arriving& arriving,
                            const AdmissionSituation& situation);
 

@@ -36,6 +36,7 @@ class ThreadedBatcher final : public Batcher {
         scheduler_({.num_workers = std::max(1, options.num_workers),
                     .policy = {.max_batch_tokens = options.max_batch_tokens},
                     .queue = options.queue,
+                    .target_p99 = options.target_p99,
                     .samples = options.samples}) {
     const int num_workers = std::max(1, options.num_workers);
     for (int i = 0; i < num_workers; ++i) {
@@ -158,7 +159,7 @@ void ThreadedBatcher::RunWorker(int index) {
 bool ThreadedBatcher::TakeWork(int index, Hands& hands) {
   absl::MutexLock lock(&mutex_);
   unanswered_ -= hands.answered;
-  scheduler_.Finish(index, hands.sample);
+  scheduler_.Finish(index, hands.sample, context_.clock.Now());
   mutex_.Await(absl::Condition(this, &ThreadedBatcher::HasWorkOrStops));
   if (stopping_) return false;
   const absl::Duration now = context_.clock.Now();

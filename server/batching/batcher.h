@@ -22,6 +22,8 @@ struct BatcherOptions {
   int max_batch_tokens = 512;
   // Bounds and order of what waits.
   QueueOptions queue = {};
+  // See SchedulerOptions.
+  absl::Duration target_p99 = absl::ZeroDuration();
   // Batches measured at start, so that the first requests' waits are predicted; may be empty.
   std::vector<CostSample> samples = {};
   // Called by a worker that took tasks from the queue, when there may be room again; must be thread

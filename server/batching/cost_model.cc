@@ -75,7 +75,12 @@ void CostModel::Observe(const CostSample& sample) {
   if (sample.size.tokens <= 0 || sample.time <= absl::ZeroDuration()) return;
   const Vector features = Features(sample.size);
   const double predicted = Dot(features, coefficients_), at_start = Dot(features, start_);
-  const double seconds = predicted + Robust(absl::ToDoubleSeconds(sample.time) - predicted);
+  const double actual = absl::ToDoubleSeconds(sample.time);
+  const double seconds = predicted + Robust(actual - predicted);
+  if (predicted > 0) {
+    uncertainty_ = kErrorMemory * uncertainty_ +
+                   (1 - kErrorMemory) * std::min(1.0, std::abs(actual - predicted) / predicted);
+  }
   if (at_start > 0) {
     speed_ = kSpeedMemory * speed_ + (1 - kSpeedMemory) * std::max(0.0, seconds / at_start);
   }

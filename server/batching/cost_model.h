@@ -38,6 +38,8 @@ class CostModel {
   void Observe(const CostSample& sample);
   // Zero until something has been observed: what is not known delays nobody.
   absl::Duration Predict(const BatchSize& size) const;
+  // The mean relative error of the predictions lately, at most 1.
+  double uncertainty() const { return uncertainty_; }
   // What SIZE adds to batches of FULL_BATCH_TOKENS: its part of the fixed time and its own.
   absl::Duration PredictPart(const BatchSize& size, int64_t full_batch_tokens) const;
 
@@ -60,6 +62,7 @@ class CostModel {
   double speed_ = 1.0;    // how much longer batches take now than start_ says
   Vector coefficients_ = {};
   double usual_error_ = 0;  // mean absolute error, seconds
+  double uncertainty_ = 0;
   int64_t samples_ = 0;
 };
 

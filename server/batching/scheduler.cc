@@ -19,6 +19,9 @@ Scheduler::Scheduler(const SchedulerOptions& options)
     : policy_(options.policy),
       queue_(options.queue),
       costs_(options.samples),
+      batch_size_({.target = options.target_p99,
+                   .smallest = options.policy.min_share_tokens,
+                   .largest = options.policy.max_batch_tokens}),
       workers_(options.num_workers) {}
 
 absl::Status Scheduler::Schedule(absl::Span<Task> tasks, absl::Duration now) {
@@ -28,12 +31,13 @@ absl::Status Scheduler::Schedule(absl::Span<Task> tasks, absl::Duration now) {
 }
 
 absl::Duration Scheduler::CostOf(const Task& task) const {
-  return costs_.PredictPart(SizeOf(task), policy_.max_batch_tokens) /
+  return costs_.PredictPart(SizeOf(task), batch_size_.tokens()) /
          static_cast<int64_t>(workers_.size());
 }
 
 AdmissionSituation Scheduler::Situation(const BatchSize& last_batch, absl::Duration now) const {
-  AdmissionSituation situation{.workers = static_cast<int>(workers_.size())};
+  AdmissionSituation situation{.workers = static_cast<int>(workers_.size()),
+                               .uncertainty = costs_.uncertainty()};
   for (const Worker& worker : workers_) {
     if (worker.idle) {
       situation.running = absl::ZeroDuration();
@@ -62,7 +66,7 @@ absl::Status Scheduler::Admit(absl::Span<const Task> tasks, absl::Duration now) 
     longest = std::max(longest, task.tokens());
   }
   const int64_t full =
-      std::min<int64_t>(policy_.max_batch_tokens, tokens + queue_.tokens(first.traffic_class));
+      std::min<int64_t>(batch_size_.tokens(), tokens + queue_.tokens(first.traffic_class));
   const int64_t last = std::max(longest, full);
   const AdmissionSituation situation = Situation({.tokens = last, .squares = last * longest}, now);
   const absl::Status room = queue_.CheckRoom(tasks);
@@ -77,18 +81,28 @@ void Scheduler::Take(int worker, absl::Duration now, Departures& departures) {
   const auto idle = std::count_if(workers_.begin(), workers_.end(),
                                   [](const Worker& other) { return other.idle; });
   const size_t before = departures.taken.size();
-  TakeBatch(queue_, {.now = now, .idle_workers = static_cast<int>(idle)}, policy_, departures);
+  BatchPolicyOptions policy = policy_;
+  policy.max_batch_tokens = batch_size_.tokens();
+  TakeBatch(queue_, {.now = now, .idle_workers = static_cast<int>(idle)}, policy, departures);
   BatchSize size;
+  Worker& taker = workers_[worker];
   for (size_t i = before; i < departures.taken.size(); ++i) {
-    const BatchSize part = SizeOf(departures.taken[i].task);
+    const auto& [task, enqueued] = departures.taken[i];
+    const BatchSize part = SizeOf(task);
     size.tokens += part.tokens;
     size.squares += part.squares;
+    if (task.traffic_class == TrafficClass::kInteractive) taker.enqueued.push_back(enqueued);
   }
-  if (size.tokens > 0) workers_[worker] = {.idle = false, .busy_until = now + costs_.Predict(size)};
+  if (size.tokens == 0) return;
+  taker.idle = false;
+  taker.busy_until = now + costs_.Predict(size);
 }
 
-void Scheduler::Finish(int worker, const CostSample& sample) {
-  workers_[worker].idle = true;
+void Scheduler::Finish(int worker, const CostSample& sample, absl::Duration now) {
+  Worker& finisher = workers_[worker];
+  for (absl::Duration enqueued : finisher.enqueued) batch_size_.Observe(now - enqueued);
+  finisher.enqueued.clear();
+  finisher.idle = true;
   costs_.Observe(sample);
 }
 

@@ -7,6 +7,7 @@
 #include "absl/types/span.h"
 #include "server/batching/admission.h"
 #include "server/batching/batch_policy.h"
+#include "server/batching/batch_size_controller.h"
 #include "server/batching/batcher_metrics.h"
 #include "server/batching/cost_model.h"
 #include "server/batching/task_queue.h"
@@ -16,8 +17,11 @@ namespace contexture {
 struct SchedulerOptions {
   int num_workers = 1;
   BatchPolicyOptions policy;
-  QueueOptions queue;
-  absl::Span<const CostSample> samples;  // measured at start
+  QueueOptions queue = {};
+  // Within which 99 of 100 interactive requests should be done; zero: batches are as large as
+  // `policy` allows.
+  absl::Duration target_p99 = absl::ZeroDuration();
+  absl::Span<const CostSample> samples = {};  // measured at start
 };
 
 // Every decision about what is computed when: admission, order, batches, and what is learnt from
@@ -33,7 +37,7 @@ class Scheduler {
   // WORKER, which is idle, takes what it shall compute now, and what shall be answered without.
   void Take(int worker, absl::Duration now, Departures& departures);
   // WORKER is idle again. SAMPLE may be empty.
-  void Finish(int worker, const CostSample& sample);
+  void Finish(int worker, const CostSample& sample, absl::Duration now);
   // See TaskQueue.
   void RemoveOf(const void* caller, std::vector<QueuedTask>& destination) {
     queue_.RemoveOf(caller, destination);
@@ -47,6 +51,7 @@ class Scheduler {
   struct Worker {
     bool idle = true;
     absl::Duration busy_until = absl::ZeroDuration();  // as predicted; past: it is overdue
+    std::vector<absl::Duration> enqueued = {};         // of its interactive tasks
   };
 
   absl::Status Admit(absl::Span<const Task> tasks, absl::Duration now) const;
@@ -58,6 +63,7 @@ class Scheduler {
   const BatchPolicyOptions policy_;
   TaskQueue queue_;
   CostModel costs_;
+  BatchSizeController batch_size_;
   std::vector<Worker> workers_;
 };
 

@@ -70,6 +70,14 @@ TEST_F(AdmissionTest, TenthOfTheTimeIsKeptFree) {
               StatusIs(absl::StatusCode::kResourceExhausted, testing::_));
 }
 
+TEST_F(AdmissionTest, UncertainPredictionsNeedMoreTime) {
+  ASSERT_THAT(Push(queue_, {{.tokens = 100, .deadline = Ms(150)}}), IsOk());
+  const TaskQueue::Arriving arriving = {.deadline = Ms(200), .cost = Ms(60)};
+  EXPECT_THAT(CheckDeadline(queue_, arriving, {.uncertainty = 0.1}), IsOk());
+  EXPECT_THAT(CheckDeadline(queue_, arriving, {.uncertainty = 0.2}),
+              StatusIs(absl::StatusCode::kResourceExhausted, testing::_));
+}
+
 TEST_F(AdmissionTest, EarlierDeadlineGoesAheadOfWhatCanWait) {
   ASSERT_THAT(Push(queue_, {{.tokens = 1000, .deadline = Ms(2000)}}), IsOk());
   EXPECT_THAT(CheckDeadline(queue_, {.deadline = Ms(50), .cost = Ms(10)}, {}), IsOk());

@@ -79,6 +79,14 @@ TEST_F(CostModelTest, LearnsWhatTokensAndLengthsCost) {
   EXPECT_LT(WorstError(), 0.1);
 }
 
+TEST_F(CostModelTest, KnowsHowUncertainItIs) {
+  Start();
+  Observe(300, 1.0, 0.4);
+  EXPECT_NEAR(model_.uncertainty(), 0.2, 0.06) << "the mean of errors spread over 0 .. 0.4";
+  Observe(300, 1.0, 0.0);
+  EXPECT_LT(model_.uncertainty(), 0.05);
+}
+
 TEST_F(CostModelTest, PartsOfAFullBatchAddUpToIt) {
   Observe(300);
   const BatchSize part = Batch(2, 64), full = Batch(8, 64);

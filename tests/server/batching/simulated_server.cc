@@ -10,6 +10,7 @@ SimulatedServer::SimulatedServer(const Options& options)
       scheduler_({.num_workers = options.workers,
                   .policy = {.max_batch_tokens = options.max_batch_tokens},
                   .queue = options.queue,
+                  .target_p99 = options.target_p99,
                   .samples = MeasureAtStart()}),
       busy_(options.workers, false) {}
 
@@ -100,7 +101,7 @@ bool SimulatedServer::Compute(int worker) {
     for (QueuedTask& queued : *batch) {
       std::move(queued.task.done)(absl::OkStatus(), {.batch_sequences = 1});
     }
-    scheduler_.Finish(worker, sample);
+    scheduler_.Finish(worker, sample, now_);
     busy_[worker] = false;
   });
   return true;

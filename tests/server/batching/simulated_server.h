@@ -19,6 +19,7 @@ class SimulatedServer {
     int workers = 2;
     int max_batch_tokens = 512;
     QueueOptions queue = {};
+    absl::Duration target_p99 = absl::ZeroDuration();
     // A batch takes fixed + tokens * per_token + squares * per_square, times 1 +- noise.
     double fixed_seconds = 2e-3, seconds_per_token = 20e-6, seconds_per_square = 20e-9;
     double noise = 0.05;

@@ -132,6 +132,29 @@ TEST(SimulationTest, InteractiveRequestsHardlyNoticeSaturatingBulkWork) {
   EXPECT_GT(static_cast<double>(beside.computed_tokens(TrafficClass::kBulk)) / 10, 0.5 * capacity);
 }
 
+TEST(SimulationTest, TargetIsMetByBatchesNoSmallerThanItNeeds) {
+  const absl::Duration target = absl::Milliseconds(9);
+  const auto run = [](absl::Duration target_p99, double& bulk_per_second) {
+    SimulatedServer server({.target_p99 = target_p99});
+    const double capacity = server.TokensPerSecond(36);
+    auto outcomes =
+        server.Run(Requests({{.tokens_per_second = 0.1 * capacity, .until = absl::Seconds(40)},
+                             {.tokens_per_second = 2 * capacity,
+                              .until = absl::Seconds(40),
+                              .pattern = {.traffic_class = TrafficClass::kBulk}}}));
+    bulk_per_second = static_cast<double>(server.computed_tokens(TrafficClass::kBulk)) / 40;
+    // After the controller has found its size.
+    std::erase_if(outcomes, [](const Outcome& outcome) {
+      return outcome.request.arrival < absl::Seconds(10);
+    });
+    return Quantile(Latencies(outcomes, TrafficClass::kInteractive), 0.99);
+  };
+  double bulk = 0, bulk_with_target = 0;
+  EXPECT_GT(run(absl::ZeroDuration(), bulk), target);
+  EXPECT_LE(run(target, bulk_with_target), target * 1.1);
+  EXPECT_GT(bulk_with_target, 0.6 * bulk);
+}
+
 TEST(SimulationTest, BulkWorkKeepsItsShareBesideSaturatingInteractiveWork) {
   SimulatedServer server({});
   const double capacity = server.TokensPerSecond(36);
