@@ -141,6 +141,9 @@ std::vector<Flag> LimitFlags() {
           [](ServerOptions& o) -> int& { return o.queue.interactive_share; }, {1, 99}),
       NumberFlag<int>("tenant-queue-share", "Percent of the queue that one tenant may fill",
                       [](ServerOptions& o) -> int& { return o.queue.tenant_share; }, {1, 100}),
+      TimeFlag("target-p99",
+               "Batches shrink until 99 of 100 interactive inputs are done within this; 0: off",
+               [](ServerOptions& o) -> absl::Duration& { return o.target_p99; }),
       TimeFlag("ageing", "A request waits for no request that arrives this much later",
                [](ServerOptions& o) -> absl::Duration& { return o.queue.ageing; }),
       NumberFlag<int>("max-inputs-per-request", "Inputs of one request",
@@ -181,6 +184,11 @@ std::vector<Flag> ServingFlags() {
       TypedFlag<bool>(
           "reflection", "Serve gRPC reflection, v1 and v1alpha",
           [](ServerOptions& o) -> bool& { return o.reflection; },
+          [](const std::string& value) { return ParseBool(value); },
+          [](bool value) { return std::string(value ? "true" : "false"); }),
+      TypedFlag<bool>(
+          "load-reports", "Tell load balancers how busy the server is (ORCA)",
+          [](ServerOptions& o) -> bool& { return o.load_reports; },
           [](const std::string& value) { return ParseBool(value); },
           [](bool value) { return std::string(value ? "true" : "false"); }),
       TypedFlag<LogFormat>(

@@ -52,6 +52,8 @@ struct ServerOptions {
   // See BatcherOptions; 0: the engine's own default.
   int max_batch_tokens = 0;
   QueueOptions queue;
+  // See SchedulerOptions. Default: off, for the most throughput.
+  absl::Duration target_p99 = absl::ZeroDuration();
 
   int max_inputs_per_request = 1024;
   int64_t max_message_bytes = int64_t{64} << 20;  // of requests and of answers
@@ -71,6 +73,9 @@ struct ServerOptions {
   absl::Duration drain_delay = absl::ZeroDuration();
 
   bool reflection = true;
+  // Load reports for balancers (ORCA): a trailer of each call, and a service. Off: only balancers
+  // that weigh servers read them, and they tell callers how busy the server is.
+  bool load_reports = false;
   ConnectionOptions connection;
   LogFormat log_format = LogFormat::kText;
 };

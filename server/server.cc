@@ -50,6 +50,7 @@ BatcherOptions MakeBatcherOptions(const ServerOptions& options, const ThreadPlan
   return {.num_workers = threads.engine_workers,
           .max_batch_tokens = loaded.engine->info().max_batch_tokens,
           .queue = options.queue,
+          .target_p99 = options.target_p99,
           .samples = loaded.samples};
 }
 
@@ -59,7 +60,7 @@ BatcherOptions MakeBatcherOptions(const ServerOptions& options, const ThreadPlan
 // tokenizer threads, which hand over to the batcher, before both.
 struct Server::Serving {
   Serving(const ServerOptions& options, const ThreadPlan& threads, LoadedModel loaded,
-          ServerMetrics& metrics)
+          ServerMetrics& metrics, LoadReporter* load_reporter)
       : model(std::move(loaded)),
         served(MakeServedModel(options, model)),
         memory(options.max_call_memory),
@@ -68,7 +69,8 @@ struct Server::Serving {
         }),
         batcher(MakeBatcher(options, threads, metrics)),
         tokenizer_pool({.num_threads = threads.tokenizer_threads}),
-        backend{served, *batcher, tokenizer_pool, memory, gate, Clock::Steady(), metrics} {}
+        backend{served, *batcher,        tokenizer_pool, memory,
+                gate,   Clock::Steady(), metrics,        load_reporter} {}
 
   std::unique_ptr<Batcher> MakeBatcher(const ServerOptions& options, const ThreadPlan& threads,
                                        ServerMetrics& metrics) {
@@ -94,7 +96,12 @@ Server::Server(const ServerOptions& options, const Context& context)
       lifecycle_(context.lifecycle),
       threads_(PlanThreads(options, DetectCpuGrant())),
       reflection_(ServiceNames()),
-      encoder_(ServiceOptions(options), Clock::Steady(), metrics_) {}
+      encoder_(ServiceOptions(options), Clock::Steady(), metrics_),
+      load_reporter_(Clock::Steady(), metrics_, threads_.engine_workers),
+      orca_([this] {
+        const Batcher* batcher = batcher_;
+        return load_reporter_.Now(batcher != nullptr ? batcher->waiting() : QueueRecord());
+      }) {}
 
 Server::~Server() {
   if (grpc_ != nullptr) ShutDown(absl::ZeroDuration());
@@ -124,6 +131,7 @@ absl::Status Server::Listen() {
     builder.RegisterService(reflection_.v1());
     builder.RegisterService(reflection_.v1alpha());
   }
+  if (options_.load_reports) builder.RegisterService(&orca_);
   grpc_ = builder.BuildAndStart();
   if (grpc_ == nullptr || port_ == 0) {
     return absl::UnavailableError(
@@ -146,7 +154,9 @@ absl::Status Server::ExposeMetrics() {
 absl::Status Server::Load(const ModelLoader& loader) {
   const absl::Time start = absl::Now();
   CTX_ASSIGN_OR_RETURN(LoadedModel loaded, loader(options_));
-  serving_ = std::make_unique<Serving>(options_, threads_, std::move(loaded), metrics_);
+  serving_ = std::make_unique<Serving>(options_, threads_, std::move(loaded), metrics_,
+                                       options_.load_reports ? &load_reporter_ : nullptr);
+  batcher_ = serving_->batcher.get();
   CTX_RETURN_IF_ERROR(lifecycle_.Transition(ServerState::kServing));
   LogPlan();
   const ServedModel& model = serving_->served;
@@ -224,6 +234,7 @@ void Server::SetServing(bool serving) {
 
 void Server::ShutDown(absl::Duration grace) {
   encoder_.Drain();
+  orca_.Shutdown();
   reflection_.Shutdown();
   health_.Shutdown();
   const absl::Time deadline = absl::Now() + grace;

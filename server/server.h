@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 
@@ -16,6 +17,7 @@
 #include "server/options.h"
 #include "server/services/encoder_service.h"
 #include "server/services/health_service.h"
+#include "server/services/orca_service.h"
 #include "server/services/reflection_service.h"
 #include "server/thread_plan.h"
 
@@ -74,6 +76,9 @@ class Server {
   HealthService health_;
   ReflectionService reflection_;
   EncoderService encoder_;
+  LoadReporter load_reporter_;
+  OrcaService orca_;
+  std::atomic<const Batcher*> batcher_{nullptr};  // once the model is loaded
   std::unique_ptr<Serving> serving_;
   std::unique_ptr<MetricsExposer> exposer_;  // null: --metrics-listen is empty
   int port_ = 0;

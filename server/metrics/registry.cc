@@ -1,6 +1,7 @@
 #include "server/metrics/registry.h"
 
 #include <array>
+#include <atomic>
 #include <utility>
 
 #include "server/metrics/instruments.h"
@@ -106,7 +107,9 @@ class PrometheusBatcherMetrics final : public BatcherMetrics {
     queue_tokens_.Set(static_cast<double>(queue.tokens));
     predicted_wait_.Set(absl::ToDoubleSeconds(queue.predicted_wait));
   }
+  absl::Duration compute_time() const { return absl::Nanoseconds(compute_nanoseconds_.load()); }
   void RecordBatch(const BatchRecord& batch) override {
+    compute_nanoseconds_ += absl::ToInt64Nanoseconds(batch.compute_time);
     tokens_.Increment(static_cast<double>(batch.tokens));
     batch_items_.Observe(static_cast<double>(batch.sequences));
     batch_tokens_.Observe(static_cast<double>(batch.tokens));
@@ -143,7 +146,23 @@ class PrometheusBatcherMetrics final : public BatcherMetrics {
   const std::array<Counter*, kNumTrafficClasses> class_tokens_;  // by TrafficClass
   const std::array<Counter*, kNumSharings> sharings_;            // by Sharing
   Gauge& cache_bytes_;
+  std::atomic<int64_t> compute_nanoseconds_{0};
 };
+
+// Whether a call that ended with CODE failed by no fault of its caller.
+bool IsOurs(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kOk:
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kUnimplemented:
+      return false;
+    default:
+      return true;
+  }
+}
 
 struct MethodInstruments {
   MethodInstruments(Registry& registry, const char* method)
@@ -192,6 +211,7 @@ struct ServerMetrics::Instruments {
   Gauge& workers;
   Gauge& serving;
   PrometheusBatcherMetrics batcher;
+  std::atomic<int64_t> calls{0}, failed_calls{0};
 };
 
 ServerMetrics::ServerMetrics(const BuildInfo& build)
@@ -206,7 +226,15 @@ ServerMetrics::~ServerMetrics() = default;
 void ServerMetrics::RecordRequest(Method method, absl::StatusCode code, absl::Duration duration) {
   const MethodInstruments& instruments = instruments_->methods[static_cast<size_t>(method)];
   instruments.requests.For(code).Increment();
+  ++instruments_->calls;
+  if (IsOurs(code)) ++instruments_->failed_calls;
   instruments.duration.Observe(absl::ToDoubleSeconds(duration));
+}
+
+ServerTotals ServerMetrics::totals() const {
+  return {.calls = instruments_->calls,
+          .failed_calls = instruments_->failed_calls,
+          .compute_time = instruments_->batcher.compute_time()};
 }
 
 void ServerMetrics::RecordItems(absl::StatusCode code, int64_t items) {

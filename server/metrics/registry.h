@@ -30,6 +30,13 @@ struct ModelLabels {
   std::string fingerprint;
 };
 
+// Counts since the start.
+struct ServerTotals {
+  int64_t calls = 0;
+  int64_t failed_calls = 0;  // by the server's fault or its load, not the caller's
+  absl::Duration compute_time = absl::ZeroDuration();  // of all batches
+};
+
 // Every instrument of the server under /metrics. Label sets are closed and all series exist from
 // the start, so nothing that a client sends can add one; instruments are looked up once, here.
 // Thread safe; recording takes no lock but a histogram's own.
@@ -61,6 +68,7 @@ class ServerMetrics {
   void SetWorkers(int workers);
   void SetServing(bool serving);
 
+  ServerTotals totals() const;
   // What the batcher records into; lives as long as this object.
   BatcherMetrics& batcher();
   // What an Exposer serves; holds the instruments alive.

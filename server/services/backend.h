@@ -3,6 +3,7 @@
 #include "core/base/clock.h"
 #include "server/batching/batcher.h"
 #include "server/metrics/registry.h"
+#include "server/services/load_reporter.h"
 #include "server/services/memory_budget.h"
 #include "server/services/served_model.h"
 #include "server/services/stream_gate.h"
@@ -20,6 +21,7 @@ struct Backend {
   StreamGate& gate;
   const Clock& clock;
   ServerMetrics& metrics;
+  LoadReporter* load_reporter = nullptr;  // null: calls carry no load report
 
   // Lets CALL_MEMORY grow by an answer of BYTES. RESOURCE_EXHAUSTED, counted for its ITEMS.
   absl::Status ReserveAnswer(int64_t bytes, int64_t items, MemoryLease& call_memory) const {

@@ -140,7 +140,8 @@ void EncodeStream::Wake() {
 
 void EncodeStream::OnDone() {
   StreamGate& gate = backend_.gate;
-  std::move(self_).reset();
+  auto self = std::move(self_);
+  self.reset();
   gate.Notify();
 }
 

@@ -58,6 +58,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     if (status.code() == absl::StatusCode::kResourceExhausted) {
       context_.context->AddTrailingMetadata(kPushbackTrailer, PushbackMilliseconds(status));
     }
+    ReportLoad();
     Finish(ToGrpcStatus(status));
   }
 
@@ -72,6 +73,13 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   }
 
  private:
+  void ReportLoad() {
+    const Backend* backend = backend_;
+    if (backend == nullptr || backend->load_reporter == nullptr) return;
+    const auto report = backend->load_reporter->Now(backend->batcher.waiting());
+    context_.context->AddTrailingMetadata(kLoadReportTrailer, report.SerializeAsString());
+  }
+
   const UnaryContext context_;
   const Method method_;
   const Clock& clock_;
