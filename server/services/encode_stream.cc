@@ -5,7 +5,9 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
+#include "core/base/status_macros.h"
 #include "server/services/encode_call.h"
+#include "server/services/message_fields.h"
 #include "server/services/wire.h"
 
 namespace contexture {
@@ -150,6 +152,8 @@ absl::Status EncodeStream::Check(const grpc::ByteBuffer& bytes, Item& item) {
   // Not refused here, where the id is not known yet: the gate holds what comes next, and the answer
   // may be refused.
   item.memory.Hold(RequestMemory(static_cast<int64_t>(bytes.Length())));
+  CTX_RETURN_IF_ERROR(
+      CheckFields(bytes, backend_.model, v1::EncodeStreamRequest::kRequestFieldNumber));
   absl::Status parsed = Parse(bytes, item.request);
   const std::string& id = item.request.id();
   if (id.size() > kMaxStreamIdBytes) {

@@ -11,6 +11,7 @@
 #include "server/metrics/registry.h"
 #include "server/services/backend.h"
 #include "server/services/caller.h"
+#include "server/services/message_fields.h"
 #include "server/services/wire.h"
 
 namespace contexture {
@@ -38,6 +39,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     memory_ = MemoryLease(backend.memory);
     CTX_RETURN_IF_ERROR(
         memory_.Grow(RequestMemory(static_cast<int64_t>(context_.request->Length()))));
+    CTX_RETURN_IF_ERROR(CheckFields(*context_.request, backend.model));
     return Parse(*context_.request, request_);
   }
   const Caller& caller() const { return caller_; }

@@ -180,6 +180,30 @@ TEST_F(EncoderServiceTest, BrokenMessagesAreInvalidArguments) {
   }
 }
 
+TEST_F(EncoderServiceTest, MessageOfVeryManyFieldsIsRefusedBeforeItIsParsed) {
+  v1::EncodeRequest request;
+  for (int i = 0; i < 50000; ++i) request.add_inputs();  // 2 bytes each on the wire
+  v1::EncodeResponse response;
+  grpc::Status status = Encode(request, response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("50000 fields"));
+  request.mutable_inputs()->DeleteSubrange(2000, 48000);
+  status = Encode(request, response);
+  EXPECT_THAT(status.error_message(), HasSubstr("2000 inputs, at most 1024"));
+
+  v1::EncodeStreamRequest item;
+  item.set_id("many");
+  for (int i = 0; i < 50000; ++i) item.mutable_request()->add_inputs();
+  grpc::ClientContext context;
+  auto stream = stub_->EncodeStream(&context);
+  ASSERT_TRUE(stream->Write(item));
+  v1::EncodeStreamResponse answer;
+  ASSERT_TRUE(stream->Read(&answer));
+  EXPECT_THAT(answer.status().message(), HasSubstr("fields"));
+  stream->WritesDone();
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
 TEST_F(EncoderServiceTest, CancelledWorkIsNotComputed) {
   server_.engine().Pause();
   std::thread holder([&] { EncodeWithin(absl::Seconds(60), IdsRequest({{1}})); });
