@@ -1,6 +1,7 @@
 #include <iomanip>
 #include <string>
 
+#include "client/cli/bench_load.h"
 #include "client/cli/command.h"
 #include "client/cli/json.h"
 #include "client/cli/offline_bench.h"
@@ -56,9 +57,17 @@ class BenchCommand : public Command {
         ->capture_default_str();
     offline.add_flag("--profile", options_.profile, "also the share of each part");
     offline.add_flag("--json", json_, "one JSON object a line");
+    load_app_ =
+        app.add_subcommand("load", "A running server: rates or concurrent calls, latencies");
+    load_.AddOptions(*load_app_);
   }
 
   ExitCode Run(const Session& session) override {
+    return load_app_->parsed() ? load_.Run(session) : RunOffline(session);
+  }
+
+ private:
+  ExitCode RunOffline(const Session& session) {
     if (precision_ != "auto") {
       const auto precision = ParsePrecision(precision_);
       if (!precision.ok()) return session.UserMistake(precision.status().message());
@@ -79,8 +88,9 @@ class BenchCommand : public Command {
     return ExitCode::kOk;
   }
 
- private:
   OfflineBenchOptions options_;
+  BenchLoad load_;
+  CLI::App* load_app_ = nullptr;
   std::string precision_ = "auto";
   bool json_ = false;
 };

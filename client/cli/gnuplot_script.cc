@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "client/cli/utf8.h"
 
@@ -65,7 +66,6 @@ class ScriptWriter {
     WriteHead();
     for (const Panel& panel : picture_.panels) {
       std::visit([this](const auto& content) { WritePanel(content); }, panel);
-      ++index_;
     }
     absl::StrAppend(&script_, "unset multiplot\n");
     return std::move(script_);
@@ -198,34 +198,44 @@ class ScriptWriter {
   }
 
   void WritePanel(const LineChart& chart) {
-    std::string plots;
+    std::vector<std::string> plots;
     bool points = true;
-    for (const Curve& curve : chart.curves) points = points && curve.x.size() <= 32;
+    double least = 0;
+    for (const Curve& curve : chart.curves) {
+      points = points && curve.x.size() <= 32;
+      for (double y : curve.y) least = std::min(least, std::isfinite(y) ? y : 0);
+    }
     for (size_t i = 0; i < chart.curves.size(); ++i) {
-      const std::string name = TextBlock({chart.curves[i].name});
-      const std::string block = CurveBlock(chart.curves[i]);
-      absl::StrAppendFormat(&plots, "%s%s using 1:2 with %s lt %d title %s[1][2:*]",
-                            i == 0 ? "" : ", ", block, points ? "linespoints pt 7 ps 0.7" : "lines",
-                            i + 1, name);
+      const Curve& curve = chart.curves[i];
+      // gnuplot fails where there is no point to draw.
+      if (std::none_of(curve.y.begin(), curve.y.end(), [](double y) { return std::isfinite(y); })) {
+        continue;
+      }
+      const std::string name = TextBlock({curve.name}), block = CurveBlock(curve);
+      plots.push_back(absl::StrFormat("%s using 1:2 with %s lt %d title %s[1][2:*]", block,
+                                      points ? "linespoints pt 7 ps 0.7" : "lines", i + 1, name));
     }
     SetText("title", chart.title);
     SetText("xlabel", chart.x_title);
     SetText("ylabel", chart.y_title);
     absl::StrAppend(
         &script_,
-        "set xtics autofreq norotate\nset ytics autofreq\n"
-        "set size noratio\nset xrange [*:*]\nset key outside right top Left reverse\n"
-        "set grid lc rgb '#e0e0e0'\n",
-        chart.log_y ? "set yrange [*:*]\nset logscale y\n"
-                    : "unset logscale y\nset yrange [*:*]\nset offsets 0,0,graph 0.05,graph 0.05\n",
-        "plot ", plots, "\n");
+        "set xtics autofreq norotate\nset ytics autofreq\nset size noratio\n"
+        "set xrange [*:*]\nset key outside right top Left reverse\n"
+        "set grid lc rgb '#e0e0e0'\nunset logscale y\nunset offsets\n",
+        least < 0 ? "set yrange [*:*]\n" : "set yrange [0:*]\n",
+        chart.log_y ? "set yrange [*:*]\nset logscale y\n" : "set offsets 0,0,graph 0.05,0\n");
+    if (plots.empty()) {
+      absl::StrAppend(&script_, "set xrange [0:1]\nset yrange [0:1]\nplot NaN notitle\n");
+    } else {
+      absl::StrAppend(&script_, "plot ", absl::StrJoin(plots, ", "), "\n");
+    }
   }
 
   const Picture& picture_;
   const PictureFormat format_;
   const bool small_;  // so many panels that they have room for a title alone
   std::string script_;
-  size_t index_ = 0;
   int blocks_ = 0;
 };
 

@@ -33,6 +33,8 @@ void FillResult(int number, bool tokens, v1::Result& result) {
 grpc::Status AnswerInputs(grpc::ServerContext& /*context*/, const v1::EncodeRequest& request,
                           v1::EncodeResponse& response) {
   int number = 0;
+  const bool tokens =
+      request.outputs_size() > 0 && request.outputs(0).kind() == v1::OUTPUT_KIND_TOKENS;
   for (const v1::Input& input : request.inputs()) {
     v1::Result& result = *response.add_results();
     ++number;
@@ -40,7 +42,7 @@ grpc::Status AnswerInputs(grpc::ServerContext& /*context*/, const v1::EncodeRequ
       result.mutable_status()->set_code(grpc::StatusCode::INVALID_ARGUMENT);
       result.mutable_status()->set_message("it is bad");
     } else {
-      FillResult(number, request.outputs(0).kind() == v1::OUTPUT_KIND_TOKENS, result);
+      FillResult(number, tokens, result);
     }
   }
   return grpc::Status::OK;

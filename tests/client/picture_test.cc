@@ -76,8 +76,10 @@ TEST(PictureTest, LineChartsWithLogarithmsAndGapsAreDrawn) {
   chart.log_y = true;
   chart.curves.resize(1);
   chart.curves[0] = {"p99 of 'x'", {1, 2, 3}, {10, NAN, 1000}};
+  LineChart empty = chart;
+  empty.curves[0].y = {NAN, NAN, NAN};
   Picture picture;
-  picture.panels = {chart, chart};
+  picture.panels = {chart, empty};
   picture.columns = 2;
   ASSERT_THAT(DrawPicture(picture, directory.File("a.svg")), IsOk());
   EXPECT_THAT(Contents(directory.File("a.svg")), HasSubstr("p99 of 'x'"));

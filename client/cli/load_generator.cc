@@ -1,0 +1,176 @@
+#include "client/cli/load_generator.h"
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "core/base/clock.h"
+
+namespace contexture::cli {
+namespace {
+
+absl::Duration CpuTime() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return absl::DurationFromTimeval(usage.ru_utime) + absl::DurationFromTimeval(usage.ru_stime);
+}
+
+// A call's code: its own, or else that of its first input that failed.
+absl::StatusCode CodeOf(const grpc::Status& status, const v1::EncodeResponse& response) {
+  if (!status.ok()) return static_cast<absl::StatusCode>(status.error_code());
+  for (const v1::Result& result : response.results()) {
+    if (result.has_status()) return static_cast<absl::StatusCode>(result.status().code());
+  }
+  return absl::StatusCode::kOk;
+}
+
+// What lives as long as a call.
+struct Call {
+  grpc::ClientContext context;
+  v1::EncodeResponse response;
+  CallOutcome outcome;
+};
+
+class StepRunner {
+ public:
+  StepRunner(const LoadStep& step, absl::Duration timeout)
+      : step_(step),
+        timeout_(std::min(step.deadline, timeout)),
+        end_(step.warm_up + step.duration),
+        recorder_(step.classes, {step.warm_up, end_, step.deadline}),
+        arrivals_(step.arrivals, step.rate, step.seed),
+        random_(step.seed + 1) {
+    for (const TrafficClass& traffic : step.classes) shares_.push_back(traffic.share);
+  }
+
+  LoadStepResult Run(const std::vector<std::unique_ptr<v1::EncoderService::Stub>>& stubs,
+                     const std::vector<PlannedRequest>& requests) {
+    std::discrete_distribution<size_t> pick_class(shares_.begin(), shares_.end());
+    absl::Duration cpu_at_begin = absl::ZeroDuration();
+    bool measuring = false;
+    for (size_t i = 0;; ++i) {
+      CallOutcome outcome;
+      outcome.traffic_class = pick_class(random_);
+      const PlannedRequest& planned = requests[i % requests.size()];
+      outcome.tokens = planned.tokens;
+      const bool free = WaitForTurn(outcome);
+      if (outcome.due >= end_) break;
+      if (!measuring && outcome.due >= step_.warm_up) {
+        measuring = true;
+        cpu_at_begin = CpuTime();
+      }
+      if (free) {
+        Send(*stubs[i % stubs.size()], planned.request, outcome);
+      } else {
+        absl::MutexLock lock(&mutex_);
+        recorder_.Record(outcome);
+      }
+    }
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(this, &StepRunner::NothingInFlight));
+    return {std::move(recorder_), CpuTime() - cpu_at_begin};
+  }
+
+ private:
+  bool NothingInFlight() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return in_flight_ == 0; }
+  bool HasRoom() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return in_flight_ < step_.max_in_flight;
+  }
+
+  absl::Duration SinceStart() const { return Clock::Steady().Now() - start_; }
+
+  // Waits until the next request is due and takes a free call for it. False: there was none in
+  // time.
+  bool WaitForTurn(CallOutcome& outcome) {
+    if (step_.rate > 0) {
+      outcome.due = arrivals_.Next();
+      if (outcome.due >= end_) return false;
+      absl::SleepFor(outcome.due - SinceStart());
+    }
+    // A closed loop's request is due when a call is free.
+    const absl::Duration patience =
+        step_.rate > 0 ? outcome.due + timeout_ - SinceStart() : absl::InfiniteDuration();
+    absl::MutexLock lock(&mutex_);
+    outcome.sent = mutex_.AwaitWithTimeout(absl::Condition(this, &StepRunner::HasRoom), patience);
+    if (step_.rate == 0) outcome.due = SinceStart();
+    if (outcome.sent && outcome.due < end_) ++in_flight_;
+    return outcome.sent;
+  }
+
+  void Send(v1::EncoderService::Stub& stub, const v1::EncodeRequest& request,
+            const CallOutcome& outcome) {
+    Call* call = new Call{{}, {}, outcome};  // deleted when its answer was counted
+    call->outcome.started = SinceStart();
+    call->context.set_deadline(
+        absl::ToChronoTime(absl::Now() + (outcome.due + timeout_ - call->outcome.started)));
+    const std::string& name = step_.classes[outcome.traffic_class].name;
+    if (!name.empty()) call->context.AddMetadata("contexture-class", name);
+    if (!step_.tenant.empty()) call->context.AddMetadata("contexture-tenant", step_.tenant);
+    stub.async()->Encode(&call->context, &request, &call->response,
+                         [this, call](grpc::Status status) { Finish(call, status); });
+  }
+
+  void Finish(Call* call, const grpc::Status& status) {
+    CallOutcome outcome = call->outcome;
+    outcome.code = CodeOf(status, call->response);
+    outcome.finished = SinceStart();
+    // Before the last call is counted, after which the channel may end: it must not end here, with
+    // the call that refers to it, on a thread of its own.
+    delete call;
+    absl::MutexLock lock(&mutex_);
+    recorder_.Record(outcome);
+    --in_flight_;
+  }
+
+  const LoadStep& step_;
+  const absl::Duration timeout_;
+  const absl::Duration end_;
+  const absl::Duration start_ = Clock::Steady().Now();
+  absl::Mutex mutex_;
+  LoadRecorder recorder_ ABSL_GUARDED_BY(mutex_);
+  int in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
+  ArrivalTimes arrivals_;
+  std::mt19937_64 random_;
+  std::vector<double> shares_;
+};
+
+}  // namespace
+
+LoadGenerator::LoadGenerator(absl::Duration timeout, Stubs stubs)
+    : timeout_(timeout), stubs_(std::move(stubs)) {}
+
+absl::StatusOr<LoadGenerator> LoadGenerator::Connect(const client::ClientOptions& options,
+                                                     int connections) {
+  Stubs stubs;
+  for (int i = 0; i < connections; ++i) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+    // Otherwise channels to one address share a connection.
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    arguments.SetMaxReceiveMessageSize(-1);
+    const auto credentials =
+        options.credentials != nullptr ? options.credentials : grpc::InsecureChannelCredentials();
+    const auto channel = grpc::CreateCustomChannel(options.target, credentials, arguments);
+    if (!channel->WaitForConnected(absl::ToChronoTime(absl::Now() + options.timeout))) {
+      return absl::UnavailableError(absl::StrCat("connection ", i + 1, " of ", connections,
+                                                 " was not made within ",
+                                                 absl::FormatDuration(options.timeout)));
+    }
+    stubs.push_back(v1::EncoderService::NewStub(channel));
+  }
+  return LoadGenerator(options.timeout, std::move(stubs));
+}
+
+LoadStepResult LoadGenerator::Run(const LoadStep& step,
+                                  const std::vector<PlannedRequest>& requests) {
+  return StepRunner(step, timeout_).Run(stubs_, requests);
+}
+
+}  // namespace contexture::cli

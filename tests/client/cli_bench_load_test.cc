@@ -1,0 +1,181 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "tests/client/fake_server.h"
+#include "tests/client/run_cli.h"
+#include "tests/support/files.h"
+#include "tests/support/status_matchers.h"
+
+namespace contexture::cli {
+namespace {
+
+using ::contexture::test_support::AnswerInputs;
+using ::contexture::test_support::CliResult;
+using ::contexture::test_support::FakeServer;
+using ::contexture::test_support::IsOk;
+using ::contexture::test_support::RunContexture;
+using ::nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class CliBenchLoadTest : public ::testing::Test {
+ protected:
+  CliResult Load(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"bench", "load"});
+    arguments.insert(arguments.end(), {"--seconds=0.3", "--warm-up=0"});
+    return RunContexture(arguments, server_.address());
+  }
+  json LoadJson(std::vector<std::string> arguments) {
+    arguments.push_back("--json");
+    const CliResult result = Load(std::move(arguments));
+    EXPECT_EQ(result.code, ExitCode::kOk) << result.err;
+    return json::parse(result.out);
+  }
+
+  test_support::TemporaryDirectory directory_;
+  absl::Notification over_;  // outlives the server's threads that wait for it
+  FakeServer server_;
+};
+
+TEST_F(CliBenchLoadTest, OpenLoopSendsWhatIsDueWhateverTheServerDoes) {
+  const json result = LoadJson({"--rate=100", "--arrivals=constant", "--lengths=fixed:7"});
+  const json& total = result["total"];
+  // Due at 10, 20, ... below 300 ms.
+  EXPECT_EQ(total["requests"], 29);
+  EXPECT_EQ(total["in_time"], 29);
+  EXPECT_EQ(server_.encode_calls, 29);
+  EXPECT_NEAR(total["goodput_per_second"], 29 / 0.3, 0.01);
+  EXPECT_NEAR(total["goodput_tokens_per_second"], 7 * 29 / 0.3, 0.01);
+  EXPECT_EQ(total["latency_seconds"]["count"], 29);
+  EXPECT_GT(total["latency_seconds"]["p50"], 0);
+  EXPECT_GT(result["generator_cpu_seconds"], 0);
+}
+
+TEST_F(CliBenchLoadTest, ClosedLoopKeepsSoManyCallsAndNoMore) {
+  std::atomic<int> now{0}, most{0};
+  server_.on_encode = [&](grpc::ServerContext& context, const v1::EncodeRequest& request,
+                          v1::EncodeResponse& response) {
+    const int running = ++now;
+    int seen = most;
+    while (running > seen && !most.compare_exchange_weak(seen, running)) {
+    }
+    const grpc::Status status = AnswerInputs(context, request, response);
+    --now;
+    return status;
+  };
+  const json result = LoadJson({"--concurrency=3"});
+  EXPECT_LE(most, 3);
+  EXPECT_GT(result["total"]["in_time"], 3);
+  EXPECT_EQ(result["arrivals"], "closed_loop");
+}
+
+TEST_F(CliBenchLoadTest, RefusalsFailuresAndBadInputsAreCountedApart) {
+  std::atomic<int> calls{0};
+  server_.on_encode = [&](grpc::ServerContext& context, const v1::EncodeRequest& request,
+                          v1::EncodeResponse& response) -> grpc::Status {
+    const int call = calls++;
+    if (call == 0) return {grpc::StatusCode::RESOURCE_EXHAUSTED, "full"};
+    if (call == 1) return {grpc::StatusCode::UNAVAILABLE, "draining"};
+    const grpc::Status status = AnswerInputs(context, request, response);
+    if (call == 2) response.mutable_results(0)->mutable_status()->set_code(3);
+    return status;
+  };
+  const CliResult result = Load({"--rate=50", "--arrivals=constant"});
+  EXPECT_THAT(result.out, AllOf(HasSubstr("  1 failed with UNAVAILABLE\n"),
+                                HasSubstr("  1 failed with INVALID_ARGUMENT\n")));
+  calls = 0;
+  const json counts = LoadJson({"--rate=50", "--arrivals=constant"})["total"];
+  EXPECT_EQ(counts["refused"], 1);
+  EXPECT_EQ(counts["refused_latency_seconds"]["count"], 1);
+  EXPECT_EQ(counts["failed"]["UNAVAILABLE"], 1);  // not tried again
+  EXPECT_EQ(counts["in_time"], 14 - 3);
+}
+
+TEST_F(CliBenchLoadTest, ClassesTenantAndDeadlineReachTheServer) {
+  absl::Mutex mutex;
+  std::multiset<std::string> classes, tenants;
+  std::atomic<int> without_deadline{0};
+  server_.on_encode = [&](grpc::ServerContext& context, const v1::EncodeRequest& request,
+                          v1::EncodeResponse& response) {
+    const auto value = [&context](const char* key) {
+      const auto found = context.client_metadata().find(key);
+      return found == context.client_metadata().end()
+                 ? std::string()
+                 : std::string(found->second.data(), found->second.size());
+    };
+    {
+      absl::MutexLock lock(&mutex);
+      classes.insert(value("contexture-class"));
+      tenants.insert(value("contexture-tenant"));
+    }
+    if (context.deadline() > std::chrono::system_clock::now() + std::chrono::seconds(11)) {
+      ++without_deadline;
+    }
+    return AnswerInputs(context, request, response);
+  };
+  const json result = LoadJson(
+      {"--rate=200", "--mix=interactive:1,bulk:1", "--tenant=acme", "--deadline-ms=10000"});
+  EXPECT_EQ(classes.count("interactive") + classes.count("bulk"), classes.size());
+  EXPECT_EQ(tenants.count("acme"), tenants.size());
+  EXPECT_EQ(without_deadline, 0);
+  EXPECT_EQ(result["deadline_seconds"], 10);
+  EXPECT_EQ(result["classes"]["interactive"]["in_time"], classes.count("interactive"));
+  EXPECT_EQ(result["classes"]["bulk"]["in_time"], classes.count("bulk"));
+  EXPECT_GT(classes.count("bulk"), 0u);
+}
+
+TEST_F(CliBenchLoadTest, RequestsBeyondTheBoundWaitHereAndEndAtTheirDeadlines) {
+  // No call has an answer; each holds the one place until its deadline ends it.
+  server_.on_encode = [this](grpc::ServerContext&, const v1::EncodeRequest&, v1::EncodeResponse&) {
+    over_.WaitForNotification();
+    return grpc::Status::OK;
+  };
+  const json result =
+      LoadJson({"--rate=100", "--arrivals=constant", "--max-in-flight=1", "--deadline-ms=60"});
+  over_.Notify();
+  const json& total = result["total"];
+  EXPECT_EQ(total["requests"], 29);
+  EXPECT_EQ(total["in_time"], 0);
+  const int expired = total["failed"].value("DEADLINE_EXCEEDED", 0);
+  EXPECT_EQ(total["unsent"].get<int>() + expired, 29);
+  EXPECT_GT(result["send_delay_seconds"]["p99"], 0.02);
+}
+
+TEST_F(CliBenchLoadTest, SweepPrintsARowForEachRateAndDrawsThem) {
+  const std::string plot = directory_.File("load.svg"), ids = directory_.File("ids.jsonl");
+  ASSERT_THAT(test_support::WriteFile(ids, "[1, 2]\n[3]\n"), IsOk());
+  const CliResult result = Load({"--rate=20,40", "--sequences", ids, "--plot", plot});
+  EXPECT_EQ(result.code, ExitCode::kOk) << result.err;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("\n20/s "), HasSubstr("\n40/s ")));
+  std::ostringstream svg;
+  svg << std::ifstream(plot).rdbuf();
+  EXPECT_THAT(svg.str(), AllOf(HasSubstr("p99.9"), HasSubstr("answered in time")));
+}
+
+TEST_F(CliBenchLoadTest, MistakesAreTheUsersAndNoServerIsUnreachable) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{},
+                                             {"--rate=0"},
+                                             {"--rate=5", "--concurrency=1"},
+                                             {"--rate=5", "--arrivals=sometimes"},
+                                             {"--rate=5", "--lengths=long"},
+                                             {"--rate=5", "--mix=a:0"},
+                                             {"--rate=5", "--plot=a.pdf"},
+                                             {"--rate=5", "--sequences=/nonexistent"}}) {
+    EXPECT_EQ(Load(arguments).code, ExitCode::kUserMistake) << ::testing::PrintToString(arguments);
+  }
+  EXPECT_EQ(RunContexture({"bench", "load", "--rate=5"}, "127.0.0.1:1").code,
+            ExitCode::kUnreachable);
+  EXPECT_EQ(server_.encode_calls, 0);
+}
+
+}  // namespace
+}  // namespace contexture::cli
