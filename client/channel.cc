@@ -2,8 +2,10 @@
 
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/channel_arguments.h>
+#include <grpcpp/support/client_interceptor.h>
 
 #include <utility>
+#include <vector>
 
 namespace contexture::client {
 namespace {
@@ -31,11 +33,42 @@ constexpr char kServiceConfig[] = R"json({
 // that come more often than every 5 minutes unless told otherwise.
 constexpr int kKeepaliveMs = 5 * 60 * 1000;
 
+using grpc::experimental::ClientInterceptorFactoryInterface;
+using grpc::experimental::InterceptionHookPoints;
+
+// Adds the token to the metadata of a call (RFC 6750). gRPC's own call credentials do it over TLS
+// only; a unix socket or the loopback is safe too.
+class TokenSender final : public grpc::experimental::Interceptor {
+ public:
+  explicit TokenSender(const std::string& authorization) : authorization_(authorization) {}
+  void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
+    if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_INITIAL_METADATA)) {
+      methods->GetSendInitialMetadata()->emplace("authorization", authorization_);
+    }
+    methods->Proceed();
+  }
+
+ private:
+  const std::string& authorization_;  // the factory's, which lives as long as the channel
+};
+
+class TokenSenderFactory final : public ClientInterceptorFactoryInterface {
+ public:
+  explicit TokenSenderFactory(const std::string& token) : authorization_("Bearer " + token) {}
+  grpc::experimental::Interceptor* CreateClientInterceptor(
+      grpc::experimental::ClientRpcInfo*) override {
+    return new TokenSender(authorization_);  // gRPC deletes it
+  }
+
+ private:
+  const std::string authorization_;
+};
+
 }  // namespace
 
 std::shared_ptr<grpc::Channel> NewChannel(const std::string& target,
                                           std::shared_ptr<grpc::ChannelCredentials> credentials,
-                                          HealthWatch health_watch) {
+                                          HealthWatch health_watch, const std::string& token) {
   grpc::ChannelArguments arguments;
   arguments.SetServiceConfigJSON(kServiceConfig);
   // The service config is ours: one from DNS could switch the retries to unsafe ones.
@@ -45,7 +78,11 @@ std::shared_ptr<grpc::Channel> NewChannel(const std::string& target,
   // Token vectors of many inputs are large; the server bounds them, not gRPC's default of 4 MiB.
   arguments.SetMaxReceiveMessageSize(-1);
   if (credentials == nullptr) credentials = grpc::InsecureChannelCredentials();
-  return grpc::CreateCustomChannel(target, credentials, arguments);
+  if (token.empty()) return grpc::CreateCustomChannel(target, credentials, arguments);
+  std::vector<std::unique_ptr<ClientInterceptorFactoryInterface>> interceptors;
+  interceptors.push_back(std::make_unique<TokenSenderFactory>(token));
+  return grpc::experimental::CreateCustomChannelWithInterceptors(target, credentials, arguments,
+                                                                 std::move(interceptors));
 }
 
 }  // namespace contexture::client

@@ -16,9 +16,9 @@ enum class HealthWatch {
 
 // A channel to `target` ("host:port", or any gRPC name) that spreads calls over all of its
 // addresses and retries where it is safe (see EncoderClient). Connects at the first call. Null
-// `credentials`: plain text.
+// `credentials`: plain text. A `token` that is not empty goes with every call as a bearer token.
 std::shared_ptr<grpc::Channel> NewChannel(const std::string& target,
                                           std::shared_ptr<grpc::ChannelCredentials> credentials,
-                                          HealthWatch health_watch);
+                                          HealthWatch health_watch, const std::string& token = "");
 
 }  // namespace contexture::client

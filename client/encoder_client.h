@@ -16,8 +16,10 @@ namespace contexture::client {
 struct ClientOptions {
   // "host:port", or any name that gRPC resolves; calls are spread over all of its addresses.
   std::string target = "localhost:50051";
-  // Null: plain text.
+  // Null: plain text. See TlsCredentials.
   std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;
+  // Bearer token of every call; empty: none. Plain text shows it to the network, see IsLocal.
+  std::string token = "";
   // Of one call, its retries included. Long enough for a request that waits in a full queue.
   absl::Duration timeout = absl::Seconds(30);
 };

@@ -1,6 +1,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
@@ -81,6 +82,24 @@ Flag AddressFlag(std::string name, std::string help, Access<std::string> access,
         return ParseAddress(value);
       },
       [](const std::string& value) { return value; });
+}
+
+// An address of TCP, or unix:PATH.
+Flag ListenFlag(std::string name, std::string help, Access<std::string> access) {
+  return TypedFlag<std::string>(
+      std::move(name), std::move(help), access,
+      [](const std::string& value) -> absl::StatusOr<std::string> {
+        if (absl::StartsWith(value, "unix:")) return value;
+        return ParseAddress(value);
+      },
+      [](const std::string& value) { return value; });
+}
+
+Flag BoolFlag(std::string name, std::string help, Access<bool> access) {
+  return TypedFlag<bool>(
+      std::move(name), std::move(help), access,
+      [](const std::string& value) { return ParseBool(value); },
+      [](bool value) { return std::string(value ? "true" : "false"); });
 }
 
 absl::StatusOr<absl::optional<Precision>> ParsePrecisionOrAuto(const std::string& value) {
@@ -169,10 +188,15 @@ std::vector<Flag> LimitFlags() {
 
 std::vector<Flag> ServingFlags() {
   return {
+      ListenFlag("listen",
+                 "Address of the gRPC server, or unix:PATH; port 0: any free one. Other machines "
+                 "need --tls-certificate or --allow-plaintext",
+                 [](ServerOptions& o) -> std::string& { return o.listen; }),
       AddressFlag(
-          "listen", "Address of the gRPC server; port 0: any free one",
-          [](ServerOptions& o) -> std::string& { return o.listen; },
-          /*may_be_empty=*/false),
+          "health-listen",
+          "Address of health alone, in plain text and without token, for probes; empty: off",
+          [](ServerOptions& o) -> std::string& { return o.health_listen; },
+          /*may_be_empty=*/true),
       AddressFlag(
           "metrics-listen", "Address of /metrics for Prometheus; empty: off",
           [](ServerOptions& o) -> std::string& { return o.metrics_listen; },
@@ -181,20 +205,47 @@ std::vector<Flag> ServingFlags() {
                [](ServerOptions& o) -> absl::Duration& { return o.drain_grace; }),
       TimeFlag("drain-delay", "How long work is still taken after health says NOT_SERVING",
                [](ServerOptions& o) -> absl::Duration& { return o.drain_delay; }),
-      TypedFlag<bool>(
-          "reflection", "Serve gRPC reflection, v1 and v1alpha",
-          [](ServerOptions& o) -> bool& { return o.reflection; },
-          [](const std::string& value) { return ParseBool(value); },
-          [](bool value) { return std::string(value ? "true" : "false"); }),
-      TypedFlag<bool>(
-          "load-reports", "Tell load balancers how busy the server is (ORCA)",
-          [](ServerOptions& o) -> bool& { return o.load_reports; },
-          [](const std::string& value) { return ParseBool(value); },
-          [](bool value) { return std::string(value ? "true" : "false"); }),
+      BoolFlag("reflection", "Serve gRPC reflection, v1 and v1alpha; with tokens: to those for it",
+               [](ServerOptions& o) -> bool& { return o.reflection; }),
+      BoolFlag("load-reports", "Tell load balancers how busy the server is (ORCA)",
+               [](ServerOptions& o) -> bool& { return o.load_reports; }),
       TypedFlag<LogFormat>(
           "log-format", "Lines on standard error: text or json",
           [](ServerOptions& o) -> LogFormat& { return o.log_format; }, ParseLogFormat,
           [](LogFormat value) { return std::string(value == LogFormat::kText ? "text" : "json"); }),
+  };
+}
+
+std::vector<Flag> SecurityFlags() {
+  return {
+      StringFlag("tls-certificate", "PEM file of the server's certificate chain; empty: no TLS",
+                 [](ServerOptions& o) -> std::string& { return o.tls.certificate; }),
+      StringFlag("tls-key", "PEM file of the certificate's private key",
+                 [](ServerOptions& o) -> std::string& { return o.tls.key; }),
+      StringFlag("tls-client-ca",
+                 "PEM file of the authority whose certificates clients must have; empty: none",
+                 [](ServerOptions& o) -> std::string& { return o.tls.client_ca; }),
+      BoolFlag("allow-plaintext", "Take unencrypted connections from other machines",
+               [](ServerOptions& o) -> bool& { return o.allow_plaintext; }),
+      StringFlag("token-file",
+                 "File of the SHA-256 of bearer tokens, of which callers need one; empty: none",
+                 [](ServerOptions& o) -> std::string& { return o.token_file; }),
+      TimeFlag("credentials-reload-interval",
+               "How often certificates and tokens are looked at for new ones",
+               [](ServerOptions& o) -> absl::Duration& { return o.credentials_reload_interval; }),
+  };
+}
+
+std::vector<Flag> BoundsFlags() {
+  return {
+      NumberFlag<int>("max-connections", "Open connections; more are closed; 0: no bound",
+                      [](ServerOptions& o) -> int& { return o.bounds.total; }, {0, 1 << 20}),
+      NumberFlag<int>("max-connections-per-peer",
+                      "Open connections of one address; more are closed; 0: no bound",
+                      [](ServerOptions& o) -> int& { return o.bounds.per_peer; }, {0, 1 << 20}),
+      NumberFlag<int>(
+          "max-accepts-per-second", "Connections taken each second; more wait; 0: no bound",
+          [](ServerOptions& o) -> int& { return o.bounds.accepts_per_second; }, {0, 1 << 20}),
   };
 }
 
@@ -229,7 +280,8 @@ std::vector<Flag> ConnectionFlags() {
 absl::Span<const Flag> FlagTable() {
   static const std::vector<Flag>& table = *[] {
     auto* flags = new std::vector<Flag>;
-    for (auto group : {ModelFlags, ServingFlags, LimitFlags, ConnectionFlags}) {
+    for (auto group :
+         {ModelFlags, ServingFlags, LimitFlags, ConnectionFlags, BoundsFlags, SecurityFlags}) {
       for (Flag& flag : group()) flags->push_back(std::move(flag));
     }
     return flags;

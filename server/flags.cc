@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
 #include "server/metrics/build_info.h"
+#include "server/security/transport.h"
 #include "yaml-cpp/yaml.h"
 
 namespace contexture {
@@ -221,6 +222,7 @@ absl::StatusOr<ParsedFlags> ParseFlags(int argc, const char* const* argv,
     return absl::InvalidArgumentError(
         "no model: give --model=DIRECTORY or set CONTEXTURE_MODEL (--help shows everything)");
   }
+  CTX_RETURN_IF_ERROR(CheckTransport(parsed.options));
   return parsed;
 }
 

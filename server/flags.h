@@ -38,7 +38,8 @@ struct ParsedFlags {
 };
 
 // Command line over environment over file over default. INVALID_ARGUMENT: an unknown flag or key
-// (with the nearest known one), a bad value (naming its source), no model. NOT_FOUND: no such
+// (with the nearest known one), a bad value (naming its source), no model, what CheckTransport
+// says. NOT_FOUND: no such
 // --config file.
 absl::StatusOr<ParsedFlags> ParseFlags(int argc, const char* const* argv,
                                        const Environment& environment);

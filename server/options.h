@@ -36,10 +36,32 @@ struct ConnectionOptions {
   int max_metadata_bytes = 16 << 10;
 };
 
+// Bounds on connections, of all peers and of one (an IPv4 address or an IPv6 /64); 0: none.
+struct ConnectionBounds {
+  // Each takes two file descriptors and, when it is idle, about 60 KB.
+  int total = 4096;
+  // High enough for many clients behind one proxy, low enough that one client cannot take all.
+  int per_peer = 1024;
+  // Connections taken each second; more wait. A TLS handshake costs about a millisecond.
+  int accepts_per_second = 1000;
+};
+
+// Files in PEM. Without a certificate the server speaks plain text.
+struct TlsOptions {
+  std::string certificate = "";  // chain, the server's own first
+  std::string key = "";
+  std::string client_ca = "";  // not empty: clients must present a certificate of this authority
+
+  bool enabled() const { return !certificate.empty(); }
+};
+
 struct ServerOptions {
   std::string model;       // directory; needed
   std::string model_name;  // empty: the last part of the directory's path
-  std::string listen = "0.0.0.0:50051";
+  // The loopback: a server that others can reach is to be meant, see CheckTransport.
+  std::string listen = "127.0.0.1:50051";
+  // Not empty: health alone, in plain text and without a token, for probes that can do neither.
+  std::string health_listen;
   std::string metrics_listen = "0.0.0.0:9090";  // empty: no metrics are served
 
   // absl::nullopt: automatic, see EngineOptions. Default: exactness.
@@ -77,6 +99,14 @@ struct ServerOptions {
   // that weigh servers read them, and they tell callers how busy the server is.
   bool load_reports = false;
   ConnectionOptions connection;
+  ConnectionBounds bounds;
+
+  TlsOptions tls;
+  bool allow_plaintext = false;  // on addresses that other machines reach
+  std::string token_file;        // see TokenSet; not empty: callers need a token
+  // How often certificate, key, authority and tokens are looked at. Kubernetes takes a minute to
+  // bring a new secret, so this need not be short.
+  absl::Duration credentials_reload_interval = absl::Seconds(10);
   LogFormat log_format = LogFormat::kText;
 };
 

@@ -12,7 +12,8 @@ namespace {
 
 const char* FromEnvironment(const char* name) { return std::getenv(name); }
 
-// A model that cannot be loaded is the user's to mend; all else is ours or the machine's.
+// A model or credentials that cannot be loaded are the user's to mend; all else is ours or the
+// machine's.
 bool IsMistake(const absl::Status& status) {
   return status.code() == absl::StatusCode::kNotFound ||
          status.code() == absl::StatusCode::kInvalidArgument ||
@@ -25,7 +26,7 @@ int Serve(const ServerOptions& options, Logger& logger) {
   auto server = Server::Bind(options, {logger, lifecycle});
   if (!server.ok()) {
     logger.Error("cannot_start", {{"reason", std::string(server.status().message())}});
-    return kExitFailed;
+    return IsMistake(server.status()) ? kExitMistake : kExitFailed;
   }
   if (absl::Status loaded = (*server)->Load(); !loaded.ok()) {
     logger.Error("cannot_load_model",

@@ -8,11 +8,11 @@
 #include "absl/time/clock.h"
 #include "core/base/status_macros.h"
 #include "grpcpp/health_check_service_interface.h"
-#include "grpcpp/security/server_credentials.h"
 #include "server/batching/sharing_batcher.h"
 #include "server/flag_values.h"
 #include "server/grpc_setup.h"
 #include "server/parity.h"
+#include "server/security/transport.h"
 
 namespace contexture {
 namespace {
@@ -21,6 +21,19 @@ namespace {
 // gRPC 1.51 between the start of its shutdown and the client's reading of GOAWAY ends with
 // CANCELLED, which clients do not retry; by then callers should have been told to back off.
 constexpr absl::Duration kRefusalWindow = absl::Milliseconds(200);
+
+// A node's kubelet and a person who looks; each connection is short.
+constexpr int kMaxProbes = 64;
+constexpr absl::Duration kProbeTimeout = absl::Seconds(5);
+
+// A connection takes two descriptors; a quarter of all is left to the rest of the process.
+ConnectionLimits LimitsOf(const ConnectionBounds& bounds) {
+  const auto files = static_cast<int>(std::min<uint64_t>(RaiseFileLimit(), 1 << 20));
+  const int affordable = std::max(1, files * 3 / 8);
+  return {.total = bounds.total == 0 ? affordable : std::min(bounds.total, affordable),
+          .per_peer = bounds.per_peer,
+          .accepts_per_second = bounds.accepts_per_second};
+}
 
 std::vector<std::string> ServiceNames() {
   return {v1::EncoderService::service_full_name(), grpc::health::v1::Health::service_full_name(),
@@ -104,7 +117,7 @@ Server::Server(const ServerOptions& options, const Context& context)
       }) {}
 
 Server::~Server() {
-  if (grpc_ != nullptr) ShutDown(absl::ZeroDuration());
+  if (listener_ != nullptr) ShutDown(absl::ZeroDuration());
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Bind(const ServerOptions& options,
@@ -116,15 +129,47 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Bind(const ServerOptions& option
                                     {"cores", server->threads_.reason},
                                     {"max_open_files", absl::StrCat(RaiseFileLimit())}});
   CTX_RETURN_IF_ERROR(server->ExposeMetrics());
-  CTX_RETURN_IF_ERROR(server->Listen());
+  CTX_RETURN_IF_ERROR(server->OpenCredentials());
+  CTX_RETURN_IF_ERROR(server->ListenForProbes());
+  CTX_RETURN_IF_ERROR(server->StartListening());
   return server;
 }
 
-absl::Status Server::Listen() {
+absl::Status Server::OpenCredentials() {
+  CTX_ASSIGN_OR_RETURN(authorizer_, Authorizer::Open(options_.token_file, metrics_.access()));
+  encoder_.Authorize(*authorizer_);
+  reflection_.Authorize(*authorizer_);
+  if (options_.tls.enabled()) {
+    CTX_ASSIGN_OR_RETURN(certificates_, CertificateStore::Open(options_.tls));
+  }
+  credentials_ = std::make_unique<CredentialWatcher>(
+      options_.credentials_reload_interval,
+      CredentialWatcher::Context{*authorizer_, certificates_.get(), metrics_.access(), logger_});
+  return absl::OkStatus();
+}
+
+absl::Status Server::ListenForProbes() {
+  if (options_.health_listen.empty()) return absl::OkStatus();
+  grpc::ServerBuilder builder;
+  Configure(options_, builder);
+  builder.RegisterService(&health_);
+  CTX_ASSIGN_OR_RETURN(probes_,
+                       GrpcListener::Start({.address = options_.health_listen,
+                                            .credentials = grpc::InsecureServerCredentials(),
+                                            .limits = {.total = kMaxProbes},
+                                            .user_timeout = kProbeTimeout},
+                                           builder));
+  logger_.Info("probes",
+               {{"address", options_.health_listen}, {"port", absl::StrCat(probes_->port())}});
+  return absl::OkStatus();
+}
+
+absl::Status Server::StartListening() {
   grpc::EnableDefaultHealthCheckService(false);
   grpc::ServerBuilder builder;
   Configure(options_, builder);
-  builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port_);
+  auto credentials = certificates_ != nullptr ? certificates_->NewCredentials()
+                                              : grpc::InsecureServerCredentials();
   builder.RegisterService(&encoder_);
   builder.RegisterService(&health_);
   if (options_.reflection) {
@@ -132,12 +177,20 @@ absl::Status Server::Listen() {
     builder.RegisterService(reflection_.v1alpha());
   }
   if (options_.load_reports) builder.RegisterService(&orca_);
-  grpc_ = builder.BuildAndStart();
-  if (grpc_ == nullptr || port_ == 0) {
-    return absl::UnavailableError(
-        absl::StrCat("--listen: cannot listen on ", options_.listen, ": is the address in use?"));
-  }
-  logger_.Info("listening", {{"address", options_.listen}, {"port", absl::StrCat(port_)}});
+  CTX_ASSIGN_OR_RETURN(listener_,
+                       GrpcListener::Start({.address = options_.listen,
+                                            .credentials = std::move(credentials),
+                                            .limits = LimitsOf(options_.bounds),
+                                            .user_timeout = options_.connection.keepalive_timeout,
+                                            .metrics = &metrics_.access()},
+                                           builder));
+  const char* transport = !options_.tls.enabled()          ? "plaintext"
+                          : options_.tls.client_ca.empty() ? "tls"
+                                                           : "mutual tls";
+  logger_.Info("listening", {{"address", options_.listen},
+                             {"port", absl::StrCat(port())},
+                             {"transport", transport},
+                             {"tokens", authorizer_->required() ? "required" : "none"}});
   return absl::OkStatus();
 }
 
@@ -175,7 +228,7 @@ absl::Status Server::Load(const ModelLoader& loader) {
   encoder_.Serve(serving_->backend);
   SetServing(true);
   logger_.Info(absl::StrCat("serving on ", options_.listen),
-               {{"port", absl::StrCat(port_)},
+               {{"port", absl::StrCat(port())},
                 {"load_time",
                  absl::FormatDuration(absl::Trunc(absl::Now() - start, absl::Milliseconds(1)))}});
   return absl::OkStatus();
@@ -239,15 +292,17 @@ void Server::ShutDown(absl::Duration grace) {
   health_.Shutdown();
   const absl::Time deadline = absl::Now() + grace;
   absl::SleepFor(std::min(grace, kRefusalWindow));
-  grpc_->Shutdown(absl::ToChronoTime(deadline));
+  listener_->Shutdown(deadline);
+  if (probes_ != nullptr) probes_->Shutdown(deadline);
   if (serving_ != nullptr) serving_->batcher->Drain();
-  grpc_.reset();
+  listener_.reset();
+  probes_.reset();
 }
 
 std::shared_ptr<grpc::Channel> Server::InProcessChannel() {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);
-  return grpc_->InProcessChannel(arguments);
+  return listener_->server().InProcessChannel(arguments);
 }
 
 }  // namespace contexture

@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "grpcpp/channel.h"
-#include "grpcpp/server.h"
+#include "server/connections/grpc_listener.h"
 #include "server/lifecycle.h"
 #include "server/log.h"
 #include "server/metrics/exposer.h"
@@ -15,6 +15,9 @@
 #include "server/metrics/registry.h"
 #include "server/model_loader.h"
 #include "server/options.h"
+#include "server/security/authorizer.h"
+#include "server/security/credential_watcher.h"
+#include "server/security/transport.h"
 #include "server/services/encoder_service.h"
 #include "server/services/health_service.h"
 #include "server/services/orca_service.h"
@@ -36,7 +39,8 @@ class Server {
   using ModelLoader = std::function<absl::StatusOr<LoadedModel>(const ServerOptions&)>;
 
   // Listens; health says NOT_SERVING and calls are answered with UNAVAILABLE. Also starts /metrics.
-  // UNAVAILABLE: an address cannot be listened on.
+  // UNAVAILABLE: an address cannot be listened on; NOT_FOUND, INVALID_ARGUMENT: credentials that
+  // cannot be read.
   static absl::StatusOr<std::unique_ptr<Server>> Bind(const ServerOptions& options,
                                                       const Context& context);
   ~Server();  // drains when nobody did
@@ -53,14 +57,17 @@ class Server {
   // have begun.
   void Drain();
 
-  int port() const { return port_; }  // of the gRPC listener
+  int port() const { return listener_->port(); }       // of the gRPC listener
+  int health_port() const { return probes_->port(); }  // only with --health-listen
   std::shared_ptr<grpc::Channel> InProcessChannel();
 
  private:
   struct Serving;  // what exists once the model is loaded
 
   Server(const ServerOptions& options, const Context& context);
-  absl::Status Listen();
+  absl::Status OpenCredentials();
+  absl::Status StartListening();
+  absl::Status ListenForProbes();
   absl::Status ExposeMetrics();
   void SetServing(bool serving);
   void LogPlan() const;
@@ -75,14 +82,17 @@ class Server {
   ServerMetrics metrics_;
   HealthService health_;
   ReflectionService reflection_;
+  std::unique_ptr<Authorizer> authorizer_;
   EncoderService encoder_;
   LoadReporter load_reporter_;
   OrcaService orca_;
   std::atomic<const Batcher*> batcher_{nullptr};  // once the model is loaded
   std::unique_ptr<Serving> serving_;
-  std::unique_ptr<MetricsExposer> exposer_;  // null: --metrics-listen is empty
-  int port_ = 0;
-  std::unique_ptr<grpc::Server> grpc_;  // last: goes first
+  std::unique_ptr<MetricsExposer> exposer_;         // null: --metrics-listen is empty
+  std::unique_ptr<CertificateStore> certificates_;  // null: plain text
+  std::unique_ptr<CredentialWatcher> credentials_;
+  std::unique_ptr<GrpcListener> probes_;    // null: --health-listen is empty
+  std::unique_ptr<GrpcListener> listener_;  // last: goes first
 };
 
 }  // namespace contexture

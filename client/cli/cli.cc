@@ -6,7 +6,7 @@
 
 #include "CLI/Config.hpp"
 #include "CLI/Formatter.hpp"
-#include "absl/time/time.h"
+#include "client/cli/connection_options.h"
 
 namespace contexture::cli {
 namespace {
@@ -15,21 +15,6 @@ constexpr char kDescription[] =
     "Asks a Contexture server for the contextual vectors of texts.\n"
     "Exit codes: 0 done, 1 a fault here, 2 a mistake in the arguments, 3 the server refused or is\n"
     "not serving, 4 the server cannot be reached.";
-
-struct GlobalOptions {
-  std::string server = "localhost:50051";
-  double timeout_seconds = 30;
-};
-
-void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
-  app.add_option("--server", options.server, "host:port of the server")
-      ->envname("CONTEXTURE_SERVER")
-      ->capture_default_str();
-  app.add_option("--timeout", options.timeout_seconds, "seconds to wait for each answer")
-      ->check(CLI::Range(0.001, 86400.0))
-      ->capture_default_str();
-  app.set_version_flag("--version", std::string("contexture ") + CONTEXTURE_VERSION);
-}
 
 // The program's help, or that of the subcommand that was named.
 std::string Help(const CLI::App& app) {
@@ -54,9 +39,10 @@ ExitCode ReportParse(const CLI::App& app, const CLI::ParseError& error, Terminal
 
 ExitCode RunCli(int argc, const char* const* argv, Terminal& terminal) {
   CLI::App app(kDescription, "contexture");
-  GlobalOptions options;
-  AddGlobalOptions(app, options);
-  // --server and --timeout may stand before or after the subcommand.
+  ConnectionOptions options;
+  AddConnectionOptions(app, options);
+  app.set_version_flag("--version", std::string("contexture ") + CONTEXTURE_VERSION);
+  // --server and its like may stand before or after the subcommand.
   app.fallthrough();
   app.require_subcommand(1);
   const std::array<std::unique_ptr<Command>, 6> commands = {
@@ -70,8 +56,12 @@ ExitCode RunCli(int argc, const char* const* argv, Terminal& terminal) {
   } catch (const CLI::ParseError& error) {
     return ReportParse(app, error, terminal);
   }
-  client::EncoderClient client(
-      {.target = options.server, .timeout = absl::Seconds(options.timeout_seconds)});
+  absl::StatusOr<client::ClientOptions> client_options = ToClientOptions(options);
+  if (!client_options.ok()) {
+    terminal.err << "error: " << client_options.status().message() << "\n";
+    return ExitCode::kUserMistake;
+  }
+  client::EncoderClient client(*std::move(client_options));
   for (const auto& command : commands) {
     if (app.got_subcommand(command->name())) return command->Run({client, terminal});
   }

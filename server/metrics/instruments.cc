@@ -23,6 +23,8 @@ constexpr CodeName kCodes[] = {
     {absl::StatusCode::kUnimplemented, "UNIMPLEMENTED"},
     {absl::StatusCode::kInternal, "INTERNAL"},
     {absl::StatusCode::kUnavailable, "UNAVAILABLE"},
+    {absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED"},
+    {absl::StatusCode::kPermissionDenied, "PERMISSION_DENIED"},
 };
 
 }  // namespace

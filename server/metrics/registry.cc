@@ -196,6 +196,7 @@ struct ServerMetrics::Instruments {
         tokenize(AddHistogram(*owner, kTokenize, DurationBounds(kTenMicroseconds))),
         workers(AddGauge(*owner, kWorkers)),
         serving(AddGauge(*owner, kServing)),
+        access(*owner),
         batcher(*owner) {}
 
   const std::shared_ptr<Registry> registry;
@@ -210,6 +211,7 @@ struct ServerMetrics::Instruments {
   Histogram& tokenize;
   Gauge& workers;
   Gauge& serving;
+  AccessMetrics access;
   PrometheusBatcherMetrics batcher;
   std::atomic<int64_t> calls{0}, failed_calls{0};
 };
@@ -278,6 +280,8 @@ void ServerMetrics::SetModelInfo(const ModelLabels& labels) {
 
 void ServerMetrics::SetWorkers(int workers) { instruments_->workers.Set(workers); }
 void ServerMetrics::SetServing(bool serving) { instruments_->serving.Set(serving ? 1 : 0); }
+
+AccessMetrics& ServerMetrics::access() { return instruments_->access; }
 
 BatcherMetrics& ServerMetrics::batcher() { return instruments_->batcher; }
 

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "server/batching/batcher_metrics.h"
+#include "server/metrics/access_metrics.h"
 #include "server/metrics/build_info.h"
 
 namespace prometheus {
@@ -71,6 +72,8 @@ class ServerMetrics {
   ServerTotals totals() const;
   // What the batcher records into; lives as long as this object.
   BatcherMetrics& batcher();
+  // Connections and credentials; lives as long as this object.
+  AccessMetrics& access();
   // What an Exposer serves; holds the instruments alive.
   std::shared_ptr<prometheus::Collectable> collectable() const;
 

@@ -1,21 +1,22 @@
 #include "server/services/encoder_service.h"
 
+#include "core/base/status_macros.h"
 #include "core/base/without_exceptions.h"
 #include "server/services/attend_call.h"
 #include "server/services/encode_call.h"
 #include "server/services/inspect_call.h"
 #include "server/services/model_message.h"
+#include "server/services/refused_stream.h"
 #include "server/services/tokenize.h"
 
 namespace contexture {
 namespace {
 
-// The answer to a stream that is not admitted.
-class RefusedStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
- public:
-  explicit RefusedStream(const absl::Status& status) { Finish(ToGrpcStatus(status)); }
-  void OnDone() override { delete this; }
-};
+// What tokens are allowed to call, by Method.
+constexpr const char* kMethodNames[] = {
+    "contexture.v1.EncoderService/Encode",   "contexture.v1.EncoderService/EncodeStream",
+    "contexture.v1.EncoderService/Tokenize", "contexture.v1.EncoderService/GetModel",
+    "contexture.v1.EncoderService/Inspect",  "contexture.v1.EncoderService/Attend"};
 
 }  // namespace
 
@@ -30,7 +31,11 @@ void EncoderService::Drain() {
   streams_.StopAll();
 }
 
-absl::StatusOr<const Backend*> EncoderService::Admit() const {
+absl::StatusOr<const Backend*> EncoderService::Admit(const grpc::ServerContextBase& context,
+                                                     Method method) const {
+  if (authorizer_ != nullptr) {
+    CTX_RETURN_IF_ERROR(authorizer_->Check(context, kMethodNames[static_cast<size_t>(method)]));
+  }
   if (draining_) return MakeError(ErrorReason::kServerDraining, "the server is shutting down");
   const Backend* backend = backend_;
   if (backend == nullptr) {
@@ -42,7 +47,7 @@ absl::StatusOr<const Backend*> EncoderService::Admit() const {
 template <typename Call, typename Request, typename Response>
 grpc::ServerUnaryReactor* EncoderService::StartCall(const UnaryContext& context, Method method) {
   auto* call = new UnaryCall<Request, Response>(context, method, clock_, metrics_);
-  auto backend = Admit();
+  auto backend = Admit(*context.context, method);
   absl::Status status = backend.ok() ? call->ParseRequest(**backend) : backend.status();
   if (!status.ok()) {
     call->Reply(std::move(status));
@@ -70,7 +75,7 @@ grpc::ServerUnaryReactor* EncoderService::Tokenize(grpc::CallbackServerContext* 
                                                    grpc::ByteBuffer* response) {
   auto* call = new UnaryCall<v1::TokenizeRequest, v1::TokenizeResponse>(
       {context, request, response}, Method::kTokenize, clock_, metrics_);
-  auto backend = Admit();
+  auto backend = Admit(*context, Method::kTokenize);
   absl::Status status = backend.ok() ? call->ParseRequest(**backend) : backend.status();
   if (status.ok()) {
     status = (*backend)->tokenizer_pool.Submit([call, &model = (*backend)->model] {
@@ -106,7 +111,7 @@ grpc::ServerUnaryReactor* EncoderService::GetModel(grpc::CallbackServerContext* 
                                                    grpc::ByteBuffer* response) {
   auto* call = new UnaryCall<v1::GetModelRequest, v1::Model>({context, request, response},
                                                              Method::kGetModel, clock_, metrics_);
-  auto backend = Admit();
+  auto backend = Admit(*context, Method::kGetModel);
   absl::Status status = backend.ok() ? call->ParseRequest(**backend) : backend.status();
   if (status.ok()) status = CheckModelName(call->request().model(), (*backend)->model);
   if (status.ok()) call->response() = ModelMessage((*backend)->model);
@@ -116,7 +121,7 @@ grpc::ServerUnaryReactor* EncoderService::GetModel(grpc::CallbackServerContext* 
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* EncoderService::EncodeStream(
     grpc::CallbackServerContext* context) {
-  const auto backend = Admit();
+  const auto backend = Admit(*context, Method::kEncodeStream);
   const auto caller = CallerOf(*context);
   const absl::Status status = backend.ok() ? caller.status() : backend.status();
   if (!status.ok()) {

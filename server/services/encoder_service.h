@@ -4,6 +4,7 @@
 
 #include "absl/status/statusor.h"
 #include "contexture/v1/encoder.grpc.pb.h"
+#include "server/security/authorizer.h"
 #include "server/services/backend.h"
 #include "server/services/encode_stream.h"
 #include "server/services/unary_call.h"
@@ -34,6 +35,8 @@ class EncoderService final : public internal::EncoderServiceBase {
  public:
   EncoderService(const EncoderServiceOptions& options, const Clock& clock, ServerMetrics& metrics);
 
+  // Who may call; before the first call. Without it everybody. AUTHORIZER outlives every call.
+  void Authorize(const Authorizer& authorizer) { authorizer_ = &authorizer; }
   // Until then every call is answered with UNAVAILABLE. BACKEND outlives every call. Once.
   void Serve(const Backend& backend);
   // From now on new work is refused with UNAVAILABLE, and open streams end once everything read is
@@ -62,12 +65,13 @@ class EncoderService final : public internal::EncoderServiceBase {
   // Parses the request and hands it to CALL, an EncodeCall or its like.
   template <typename Call, typename Request, typename Response>
   grpc::ServerUnaryReactor* StartCall(const UnaryContext& context, Method method);
-  // UNAVAILABLE: starting or draining.
-  absl::StatusOr<const Backend*> Admit() const;
+  // Before anything of a request is read. UNAVAILABLE: starting or draining; as Authorizer::Check.
+  absl::StatusOr<const Backend*> Admit(const grpc::ServerContextBase& context, Method method) const;
 
   const EncoderServiceOptions options_;
   const Clock& clock_;
   ServerMetrics& metrics_;
+  const Authorizer* authorizer_ = nullptr;
   std::atomic<const Backend*> backend_{nullptr};
   std::atomic<bool> draining_{false};
   OpenStreams streams_;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "server/services/refused_stream.h"
 #include "server/services/wire.h"
 
 namespace contexture {
@@ -91,7 +92,12 @@ class ReflectionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, 
 ReflectionService::ReflectionService(std::vector<std::string> services)
     : catalog_(std::move(services)) {}
 
-ReflectionService::Reactor* ReflectionService::Open() {
+ReflectionService::Reactor* ReflectionService::Open(const grpc::ServerContextBase& context,
+                                                    const char* method) {
+  if (authorizer_ != nullptr) {
+    const absl::Status status = authorizer_->Check(context, method);
+    if (!status.ok()) return new RefusedStream(status);
+  }
   auto stream = std::make_shared<ReflectionStream>(catalog_);
   ReflectionStream* reactor = stream.get();
   const bool kept = streams_.Add(stream);

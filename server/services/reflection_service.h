@@ -6,6 +6,7 @@
 
 #include "grpc/reflection/v1/reflection.grpc.pb.h"
 #include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
+#include "server/security/authorizer.h"
 #include "server/services/server_stream.h"
 
 namespace contexture {
@@ -31,6 +32,8 @@ class ReflectionService {
 
   grpc::Service* v1() { return &v1_; }
   grpc::Service* v1alpha() { return &v1alpha_; }
+  // Who may call; before the first call. Without it everybody. AUTHORIZER outlives every call.
+  void Authorize(const Authorizer& authorizer) { authorizer_ = &authorizer; }
   // Ends all open streams.
   void Shutdown() { streams_.StopAll(); }
 
@@ -40,21 +43,27 @@ class ReflectionService {
   template <typename Base>
   class Version final : public Base {
    public:
-    explicit Version(ReflectionService& owner) : owner_(owner) {}
+    Version(ReflectionService& owner, const char* method) : owner_(owner), method_(method) {}
 
    private:
-    Reactor* ServerReflectionInfo(grpc::CallbackServerContext*) override { return owner_.Open(); }
+    Reactor* ServerReflectionInfo(grpc::CallbackServerContext* context) override {
+      return owner_.Open(*context, method_);
+    }
     ReflectionService& owner_;
+    const char* const method_;
   };
   using V1 = grpc::reflection::v1::ServerReflection;
   using V1Alpha = grpc::reflection::v1alpha::ServerReflection;
 
-  Reactor* Open();
+  Reactor* Open(const grpc::ServerContextBase& context, const char* method);
 
   const ReflectionCatalog catalog_;
+  const Authorizer* authorizer_ = nullptr;
   OpenStreams streams_;
-  Version<V1::WithRawCallbackMethod_ServerReflectionInfo<V1::Service>> v1_{*this};
-  Version<V1Alpha::WithRawCallbackMethod_ServerReflectionInfo<V1Alpha::Service>> v1alpha_{*this};
+  Version<V1::WithRawCallbackMethod_ServerReflectionInfo<V1::Service>> v1_{
+      *this, "grpc.reflection.v1.ServerReflection/ServerReflectionInfo"};
+  Version<V1Alpha::WithRawCallbackMethod_ServerReflectionInfo<V1Alpha::Service>> v1alpha_{
+      *this, "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"};
 };
 
 }  // namespace contexture

@@ -72,6 +72,8 @@ const std::array<ErrorRow, kNumErrorReasons>& Table() {
       {Reason::kQueueFull, "QUEUE_FULL", Code::kResourceExhausted, kQueueRetry},
       {Reason::kTooLate, "TOO_LATE", Code::kResourceExhausted, kQueueRetry},
       {Reason::kMemoryFull, "MEMORY_FULL", Code::kResourceExhausted, kQueueRetry},
+      {Reason::kUnauthenticated, "UNAUTHENTICATED", Code::kUnauthenticated, kNoRetry},
+      {Reason::kPermissionDenied, "PERMISSION_DENIED", Code::kPermissionDenied, kNoRetry},
       {Reason::kServerStarting, "SERVER_STARTING", Code::kUnavailable, kUnavailableRetry},
       {Reason::kServerDraining, "SERVER_DRAINING", Code::kUnavailable, kUnavailableRetry},
       {Reason::kDeadlineExceeded, "DEADLINE_EXCEEDED", Code::kDeadlineExceeded, kNoRetry},
@@ -92,6 +94,10 @@ ErrorReason ReasonOf(Code code) {
       return Reason::kTokenizerUnsuitable;
     case Code::kResourceExhausted:
       return Reason::kMemoryFull;
+    case Code::kUnauthenticated:
+      return Reason::kUnauthenticated;
+    case Code::kPermissionDenied:
+      return Reason::kPermissionDenied;
     case Code::kUnavailable:
       return Reason::kServerDraining;
     case Code::kDeadlineExceeded:

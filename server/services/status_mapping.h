@@ -62,6 +62,8 @@ enum class ErrorReason {
   kQueueFull,
   kTooLate,
   kMemoryFull,
+  kUnauthenticated,
+  kPermissionDenied,
   kServerStarting,
   kServerDraining,
   kDeadlineExceeded,

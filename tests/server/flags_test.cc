@@ -36,7 +36,7 @@ TEST(FlagsTest, DefaultsAreThoseOfTheOptions) {
       EXPECT_EQ(flag.get(parsed->options), flag.get(defaults)) << flag.name;
     }
   }
-  EXPECT_EQ(parsed->options.listen, "0.0.0.0:50051");
+  EXPECT_EQ(parsed->options.listen, "127.0.0.1:50051");
 }
 
 TEST(FlagsTest, EveryFlagReadsWhatItPrints) {
