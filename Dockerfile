@@ -15,14 +15,13 @@ ARG MODEL=""
 
 # oneDNN alone: this stage changes with its recipe, not with our sources, and takes 20 minutes.
 FROM ${BASE} AS onednn
-SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 ENV CONTEXTURE_CACHE=/var/cache/contexture
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
       ca-certificates cmake dpkg-dev g++ libspdlog-dev ninja-build && \
     rm -rf /var/lib/apt/lists/*
 COPY scripts/lib/common.sh scripts/lib/onednn.sh /src/scripts/lib/
 WORKDIR /src
-RUN . scripts/lib/common.sh && . scripts/lib/onednn.sh && provide_onednn
+RUN ["/bin/bash", "-euc", ". scripts/lib/common.sh; . scripts/lib/onednn.sh; provide_onednn"]
 
 FROM onednn AS build
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \

@@ -22,6 +22,8 @@ ALLOWED = {
     "core/engine": ["core/base", "core/tensor", "core/kernels", "core/model", "core/nn"],
     "server": ["core", "proto"],
     "server/batching": ["core", "server/metrics"],
+    "server/connections": ["core", "server/metrics"],
+    "server/security": ["core", "server/metrics", "server/options.h", "server/log.h"],
     "client": ["proto"],
     # bench offline drives the core on a file of sequences
     "client/cli": ["proto", "client", "core/base", "core/model", "core/engine"],
