@@ -12,11 +12,13 @@ namespace {
 
 // Every call of the service is free of side effects, so sending one again is safe; but only
 // UNAVAILABLE says that it may help. Throttled, so that clients do not multiply the load of a
-// server that is failing. A server's grpc-retry-pushback-ms overrides the backoff.
+// server that is failing: up to 100 calls that were under way on a server that went are sent again
+// at once, and in the long run one for every ten that succeed. A server's grpc-retry-pushback-ms
+// overrides the backoff.
 constexpr char kServiceConfig[] = R"json({
   "loadBalancingConfig": [{"round_robin": {}}],
   "healthCheckConfig": {"serviceName": ""},
-  "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+  "retryThrottling": {"maxTokens": 200, "tokenRatio": 0.1},
   "methodConfig": [{
     "name": [{"service": "contexture.v1.EncoderService"}],
     "retryPolicy": {

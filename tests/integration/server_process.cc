@@ -58,8 +58,10 @@ ServerProcess::~ServerProcess() {
 }
 
 std::unique_ptr<ServerProcess> ServerProcess::Serve(const std::string& directory,
-                                                    const std::vector<std::string>& flags) {
-  const int port = FreePort(), metrics_port = FreePort();
+                                                    const std::vector<std::string>& flags,
+                                                    int port) {
+  if (port == 0) port = FreePort();
+  const int metrics_port = FreePort();
   std::vector<std::string> arguments = {absl::StrCat("--model=", directory),
                                         absl::StrCat("--listen=127.0.0.1:", port),
                                         absl::StrCat("--metrics-listen=127.0.0.1:", metrics_port)};

@@ -25,9 +25,11 @@ class ServerProcess {
   ServerProcess(const ServerProcess&) = delete;
   ServerProcess& operator=(const ServerProcess&) = delete;
 
-  // Starts a server of the model in DIRECTORY on free loopback ports. It may not be ready yet.
+  // Starts a server of the model in DIRECTORY on PORT of the loopback, 0 for a free one. It may not
+  // be ready yet.
   static std::unique_ptr<ServerProcess> Serve(const std::string& directory,
-                                              const std::vector<std::string>& flags = {});
+                                              const std::vector<std::string>& flags = {},
+                                              int port = 0);
 
   // Blocks until health says SERVING. DEADLINE_EXCEEDED: not within `timeout`. ABORTED: it ended.
   absl::Status WaitUntilServing(absl::Duration timeout = absl::Seconds(60));
