@@ -139,7 +139,7 @@ TEST(TransformerEncoderConfigTest, WhatADecoderDoesNotComputeIsRefused) {
     config.update(changes);
     return ReadEncoderConfig(config.dump());
   };
-  EXPECT_THAT(read({}), IsOk());
+  EXPECT_THAT(read(Json::object()), IsOk());
   EXPECT_THAT(read({{"positional_encoding", "rotary"}}),
               StatusIs(kNotComputed, HasSubstr("rotary")));
   EXPECT_THAT(read({{"shared_embedding", true}}),
