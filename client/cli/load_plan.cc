@@ -11,7 +11,8 @@
 namespace contexture::cli {
 namespace {
 
-// Enough that a server cannot profit from having seen a request before, few enough to be made fast.
+// More than are usually in flight, so that a server which computes equal inputs once does not gain
+// by it, and few enough to be made fast.
 constexpr size_t kRandomRequests = 2048;
 
 absl::Status NotLengths(const std::string& text) {
