@@ -25,12 +25,13 @@ const SizeField kVocabulary = {{"vocab_size", kMaxVocabulary},
                                [](EncoderConfig& c) -> int& { return c.vocabulary_size; }};
 const SizeField kMaxLength = {{"max_len", kMaxPositions},
                               [](EncoderConfig& c) -> int& { return c.position.num_positions; }};
-const SizeField kEncoderSizes[] = {kModelSize,
-                                   {{"num_layers", kMaxLayers}, [](EncoderConfig& c) -> int& { return c.num_layers; }},
-                                   kHeads,
-                                   kFeedForward,
-                                   kVocabulary,
-                                   kMaxLength};
+const SizeField kEncoderSizes[] = {
+    {{"num_layers", kMaxLayers}, [](EncoderConfig& c) -> int& { return c.num_layers; }},
+    kModelSize,
+    kHeads,
+    kFeedForward,
+    kVocabulary,
+    kMaxLength};
 const SizeField kEncoderDecoderSizes[] = {
     kModelSize,
     {{"num_encoder_layers", kMaxLayers}, [](EncoderConfig& c) -> int& { return c.num_layers; }},
