@@ -59,10 +59,10 @@ Flag NumberFlag(std::string name, std::string help, Access<T> access, Range rang
 }
 
 template <typename T>
-Flag BytesFlag(std::string name, std::string help, Access<T> access, int64_t max) {
+Flag BytesFlag(std::string name, std::string help, Access<T> access, int64_t max, int64_t min = 1) {
   return TypedFlag<T>(
       std::move(name), std::move(help), access,
-      [max](const std::string& value) { return ParseBytes(value, max); },
+      [max, min](const std::string& value) { return ParseBytes(value, max, min); },
       [](T value) { return FormatBytes(value); });
 }
 
@@ -177,7 +177,7 @@ std::vector<Flag> LimitFlags() {
           [](ServerOptions& o) -> int64_t& { return o.max_call_memory; }, int64_t{1} << 50),
       BytesFlag<int64_t>(
           "cache-bytes", "Memory for the vectors of inputs that may come again; 0: off",
-          [](ServerOptions& o) -> int64_t& { return o.cache_bytes; }, int64_t{1} << 50),
+          [](ServerOptions& o) -> int64_t& { return o.cache_bytes; }, int64_t{1} << 50, 0),
       BytesFlag<int64_t>(
           "max-text-bytes", "Size of one text",
           [](ServerOptions& o) -> int64_t& { return o.max_text_bytes; }, kMaxMessage),

@@ -23,7 +23,7 @@ absl::StatusOr<int64_t> ParseNumber(absl::string_view value, int64_t min, int64_
       absl::StrFormat("'%s' is not a number from %d to %d", value, min, max));
 }
 
-absl::StatusOr<int64_t> ParseBytes(absl::string_view value, int64_t max) {
+absl::StatusOr<int64_t> ParseBytes(absl::string_view value, int64_t max, int64_t min) {
   absl::string_view digits = value;
   int64_t unit = 1;
   for (const Unit& candidate : kUnits) {
@@ -33,11 +33,11 @@ absl::StatusOr<int64_t> ParseBytes(absl::string_view value, int64_t max) {
     }
   }
   int64_t number = 0;
-  if (absl::SimpleAtoi(digits, &number) && number >= 1 && number <= max / unit) {
+  if (absl::SimpleAtoi(digits, &number) && number >= min && number <= max / unit) {
     return number * unit;
   }
   return absl::InvalidArgumentError(absl::StrFormat(
-      "'%s' is not a size from 1 to %s such as 65536 or 64MiB", value, FormatBytes(max)));
+      "'%s' is not a size from %d to %s such as 65536 or 64MiB", value, min, FormatBytes(max)));
 }
 
 absl::StatusOr<absl::Duration> ParseTimeSpan(absl::string_view value) {

@@ -14,8 +14,8 @@ namespace contexture {
 
 // A decimal number in [min, max].
 absl::StatusOr<int64_t> ParseNumber(absl::string_view value, int64_t min, int64_t max);
-// A number of bytes in [1, max], with an optional KiB, MiB or GiB.
-absl::StatusOr<int64_t> ParseBytes(absl::string_view value, int64_t max);
+// A number of bytes in [min, max], with an optional KiB, MiB or GiB.
+absl::StatusOr<int64_t> ParseBytes(absl::string_view value, int64_t max, int64_t min = 1);
 // "500ms", "30s", "15m", "1h30m"; not negative, finite.
 absl::StatusOr<absl::Duration> ParseTimeSpan(absl::string_view value);
 // true, false, on, off.
