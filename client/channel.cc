@@ -35,6 +35,10 @@ constexpr char kServiceConfig[] = R"json({
 // that come more often than every 5 minutes unless told otherwise.
 constexpr int kKeepaliveMs = 5 * 60 * 1000;
 
+// How soon a lost server is looked for again, and at least how often. gRPC's own second and two
+// minutes keep a server that has come back without calls for too long.
+constexpr int kFirstReconnectMs = 200, kMaxReconnectMs = 5000;
+
 using grpc::experimental::ClientInterceptorFactoryInterface;
 using grpc::experimental::InterceptionHookPoints;
 
@@ -77,6 +81,8 @@ std::shared_ptr<grpc::Channel> NewChannel(const std::string& target,
   arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
   arguments.SetInt(GRPC_ARG_INHIBIT_HEALTH_CHECKING, health_watch == HealthWatch::kOff ? 1 : 0);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMs);
   // Token vectors of many inputs are large; the server bounds them, not gRPC's default of 4 MiB.
   arguments.SetMaxReceiveMessageSize(-1);
   if (credentials == nullptr) credentials = grpc::InsecureChannelCredentials();
