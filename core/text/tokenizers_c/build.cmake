@@ -7,6 +7,8 @@ file(LOCK "${TARGET_DIR}/contexture.lock" GUARD PROCESS RESULT_VARIABLE locked)
 if(NOT locked EQUAL 0)
   message(FATAL_ERROR "cannot lock ${TARGET_DIR}/contexture.lock: ${locked}")
 endif()
+# To cargo, the same crate in another checkout is this one: only a newer time tells it to look at the sources.
+file(TOUCH_NOCREATE "${CMAKE_CURRENT_LIST_DIR}/src/lib.rs")
 execute_process(COMMAND "${CARGO}" build --release --locked --target-dir "${TARGET_DIR}"
                         --manifest-path "${CMAKE_CURRENT_LIST_DIR}/Cargo.toml"
                 RESULT_VARIABLE built)
