@@ -114,9 +114,9 @@ class DocumentsTest(unittest.TestCase):
         self.assertEqual(documented, self.families | CONDITIONAL)
 
     def test_every_flag_is_documented_and_no_other(self):
-        flags = set(re.findall(r"^\s+(?:-\w,)?--([a-z][a-z-]+)", self.help_text, re.MULTILINE))
+        flags = set(re.findall(r"^\s+(?:-\w,)?--([a-z][a-z0-9-]+)", self.help_text, re.MULTILINE))
         flags -= {"config", "version", "print-config", "help"}
-        documented = set(re.findall(r"^\| `--([a-z-]+)` \|", self.operations, re.MULTILINE))
+        documented = set(re.findall(r"^\| `--([a-z0-9-]+)` \|", self.operations, re.MULTILINE))
         self.assertEqual(documented, flags)
 
     def test_every_alert_is_documented_where_it_points_to(self):

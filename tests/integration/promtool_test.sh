@@ -1,6 +1,6 @@
 #!/bin/bash
-# What Prometheus makes of the server's metrics: `promtool check metrics` must be silent, and a real
-# Prometheus must scrape it.
+# What other programs make of the server's figures: `promtool check metrics` must be silent, a real Prometheus
+# must scrape it, and calls must carry their load report, which gRPC's own C++ client keeps from the application.
 #
 #   promtool_test.sh SERVER_BINARY MODEL_WRITER
 #
@@ -65,12 +65,13 @@ query() {
 }
 is_up() { [[ "$(query 'up{job="contexture"}' 2>/dev/null)" == 1 ]]; }
 
+port=$(free_port)
 metrics_port=$(free_port)
 prometheus_port=$(free_port)
 model=${CONTEXTURE_MODEL_DIR:-$scratch/model}
 if [[ -z "${CONTEXTURE_MODEL_DIR:-}" ]]; then "$model_writer" "$model"; fi
 
-"$server_binary" "--model=$model" --listen=127.0.0.1:0 "--metrics-listen=127.0.0.1:$metrics_port" \
+"$server_binary" "--model=$model" "--listen=127.0.0.1:$port" --load-reports=true "--metrics-listen=127.0.0.1:$metrics_port" \
   >"$scratch/server.log" 2>&1 &
 children+=($!)
 wait_for 60 scrape_works || fail "no answer from /metrics"
@@ -81,6 +82,17 @@ promtool check metrics <"$scratch/metrics.txt" >"$scratch/promtool.log" 2>&1 ||
   fail "promtool check metrics"
 if [[ -s "$scratch/promtool.log" ]]; then fail "promtool check metrics is not silent"; fi
 echo "promtool: $(grep -c '^# TYPE' "$scratch/metrics.txt") metric families, silent"
+
+# GetModel with an empty message, once the server is ready; an answer without message is a refusal.
+get_model() {
+  printf '\0\0\0\0\0' | curl --silent --show-error --include --max-time 5 --http2-prior-knowledge \
+    --header 'content-type: application/grpc' --header 'te: trailers' --data-binary @- --output "$scratch/answer" \
+    --dump-header - "http://127.0.0.1:$port/contexture.v1.EncoderService/GetModel"
+  cat "$scratch/answer"
+}
+carries_report() { get_model 2>/dev/null | grep --text -qi '^endpoint-load-metrics-bin: .'; }
+wait_for 60 carries_report || fail "no load report in the trailers of a call"
+echo "load report: in the trailers"
 
 cat >"$scratch/prometheus.yml" <<CONFIG
 global:

@@ -91,7 +91,11 @@ TEST(ServerMetricsTest, FamiliesAreThese) {
           "contexture_tokenize_duration_seconds histogram",
           "contexture_batch_padding_tokens_total counter", "contexture_refused_items_total counter",
           "contexture_expired_items_total counter", "contexture_cancelled_items_total counter",
-          "contexture_build_info gauge", "contexture_model_info gauge", "contexture_workers gauge",
+          "contexture_connections gauge", "contexture_connections_accepted_total counter",
+          "contexture_connections_refused_total counter", "contexture_accept_delays_total counter",
+          "contexture_credential_reload_failures_total counter",
+          "contexture_unauthorized_calls_total counter", "contexture_build_info gauge",
+          "contexture_model_info gauge", "contexture_workers gauge",
           "contexture_health_serving gauge"));
 }
 
@@ -220,8 +224,8 @@ TEST(ServerMetricsTest, NothingThatIsRecordedAddsASeries) {
     metrics.RecordItems(odd_code, 1);
   }
   EXPECT_EQ(Samples(metrics).size(), at_start);
-  // 41 codes less the 10 that have a name of their own.
-  EXPECT_EQ(Samples(metrics).at("contexture_items_total{code=UNKNOWN}"), 31);
+  // 41 codes less the 12 that have a name of their own.
+  EXPECT_EQ(Samples(metrics).at("contexture_items_total{code=UNKNOWN}"), 29);
 }
 
 TEST(ServerMetricsTest, ManyThreadsLoseNoCount) {

@@ -64,36 +64,24 @@ TEST_F(LoadReporterTest, RatesAreThoseOfTheLastWindow) {
   EXPECT_EQ(reporter_.Now({}).rps_fractional(), 1);
 }
 
-TEST(LoadReportTest, CallsAndStreamCarryReportsWhenAskedFor) {
-  for (bool on : {true, false}) {
-    ServerOptions options = TestServer::DefaultOptions();
-    options.load_reports = on;
-    TestServer server(options);
-    grpc::ClientContext context;
-    v1::EncodeResponse response;
-    ASSERT_TRUE(server.NewStub()->Encode(&context, IdsRequest({{1}}), &response).ok());
-    const auto& trailers = context.GetServerTrailingMetadata();
-    const auto trailer = trailers.find("endpoint-load-metrics-bin");
-    ASSERT_EQ(trailer != trailers.end(), on);
-    if (!on) continue;
-    LoadReporter::Report report;
-    ASSERT_TRUE(
-        report.ParseFromArray(trailer->second.data(), static_cast<int>(trailer->second.size())));
-    EXPECT_EQ(report.named_metrics().count("queue_tokens"), 1u);
-
-    auto stub = xds::service::orca::v3::OpenRcaService::NewStub(
-        grpc::CreateChannel(server.address(), grpc::InsecureChannelCredentials()));
-    grpc::ClientContext stream_context;
-    xds::service::orca::v3::OrcaLoadReportRequest request;
-    request.mutable_report_interval()->set_nanos(1);
-    auto stream = stub->StreamCoreMetrics(&stream_context, request);
-    for (int i = 0; i < 3; ++i) EXPECT_TRUE(stream->Read(&report));
-    std::thread drain([&] { server.server().Drain(); });
-    while (stream->Read(&report)) {
-    }
-    EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
-    drain.join();
+TEST(LoadReportTest, StreamCarriesReportsUntilTheDrain) {
+  ServerOptions options = TestServer::DefaultOptions();
+  options.load_reports = true;
+  TestServer server(options);
+  auto stub = xds::service::orca::v3::OpenRcaService::NewStub(
+      grpc::CreateChannel(server.address(), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  xds::service::orca::v3::OrcaLoadReportRequest request;
+  request.mutable_report_interval()->set_nanos(1);
+  auto stream = stub->StreamCoreMetrics(&context, request);
+  LoadReporter::Report report;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(stream->Read(&report));
+  EXPECT_EQ(report.named_metrics().count("queue_tokens"), 1u);
+  std::thread drain([&] { server.server().Drain(); });
+  while (stream->Read(&report)) {
   }
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  drain.join();
 }
 
 TEST(LoadReportTest, LeavingCallerEndsItsStreamOfReports) {
