@@ -203,7 +203,7 @@ void EncodeStream::Answer(Item& item, const absl::Status& status) {
   absl::MutexLock lock(&mutex_);
   if (serialized) {
     item.memory.ShrinkTo(static_cast<int64_t>(bytes.Length()));
-    answers_.push_back({std::move(bytes), std::move(item.memory)});
+    answers_.push_back({bytes, std::move(item.memory)});
   } else {
     --in_flight_;
     broken_ = stopped_ = true;
