@@ -31,7 +31,8 @@ RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-ins
     rm -rf /var/lib/apt/lists/*
 COPY CMakeLists.txt CMakePresets.json /src/
 COPY cmake /src/cmake
-COPY scripts /src/scripts
+COPY scripts/build /src/scripts/build
+COPY scripts/lib /src/scripts/lib
 COPY proto /src/proto
 COPY core /src/core
 COPY server /src/server
