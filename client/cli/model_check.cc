@@ -123,6 +123,14 @@ class TensorCount {
       Add(*norm);
     }
   }
+  void Add(const DecoderLayerWeights& layer) {
+    Add(layer.self);
+    for (const LinearWeights* linear :
+         {&layer.cross_query, &layer.cross_key, &layer.cross_value, &layer.cross_output}) {
+      Add(*linear);
+    }
+    Add(layer.cross_norm);
+  }
   void Add(const EncoderWeights& weights) {
     for (const TensorView* table : {&weights.token_embedding, &weights.position_embedding,
                                     &weights.type_embedding, &weights.relative_bias}) {
@@ -132,6 +140,11 @@ class TensorCount {
     Add(weights.embedding_projection);
     Add(weights.final_norm);
     for (const LayerWeights& layer : weights.layers) Add(layer);
+    const DecoderWeights& decoder = weights.decoder;
+    const bool shared = decoder.token_embedding.data == weights.token_embedding.data;
+    if (!shared) Add(decoder.token_embedding);
+    for (const DecoderLayerWeights& layer : decoder.layers) Add(layer);
+    Add(decoder.final_norm);
   }
 
   int64_t elements() const { return elements_; }
@@ -160,6 +173,14 @@ void AddNetwork(const EncoderConfig& config, Json& report) {
   report["max_length"] = config.max_length;
 }
 
+absl::Status AddSpeed(const EncoderConfig& config, Json& report) {
+  CTX_ASSIGN_OR_RETURN(const double rate, MeasureGemmLimit(Precision::kFloat32, kMeasureSeconds));
+  const int tokens = std::min(kTextTokens, config.max_length);
+  report["text_tokens"] = tokens;
+  report["texts_per_second_and_core_at_most"] = rate / EncodeFlops(config, tokens);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Json> CheckModel(const std::string& directory) {
@@ -181,11 +202,9 @@ absl::StatusOr<Json> CheckModel(const std::string& directory) {
   report["parameters"] = count.elements();
   report["stored_as"] = count.types();
   report["f32_weight_bytes"] = count.elements() * static_cast<int64_t>(sizeof(float));
-  CTX_ASSIGN_OR_RETURN(const double rate, MeasureGemmLimit(Precision::kFloat32, kMeasureSeconds));
-  const int tokens = std::min(kTextTokens, model.config.max_length);
   report["instruction_set"] = std::string(Name(DetectIsa()));
-  report["text_tokens"] = tokens;
-  report["texts_per_second_and_core_at_most"] = rate / EncodeFlops(model.config, tokens);
+  // EncodeFlops counts no decoder.
+  if (model.config.decoder.num_layers == 0) CTX_RETURN_IF_ERROR(AddSpeed(model.config, report));
   report["fingerprint"] = model.fingerprint;
   return report;
 }

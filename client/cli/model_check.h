@@ -8,8 +8,9 @@
 namespace contexture::cli {
 
 // What the model directory DIRECTORY is, what would be computed of it, and what that takes: memory
-// of the packed weights, and the texts per second that a core's products allow. Loads no weights;
-// measures the core for a fraction of a second. The codes of LoadModelDirectory.
+// of the packed weights, and the texts per second that a core's products allow (not of a model
+// with a decoder). Loads no weights; measures the core for a fraction of a second. The codes of
+// LoadModelDirectory.
 absl::StatusOr<Json> CheckModel(const std::string& directory);
 
 }  // namespace contexture::cli

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -92,6 +93,15 @@ absl::Status CheckDivides(int total, absl::string_view what, int parts, absl::st
       kWhat, ": the ", what, " ", total, " is not divisible by the number of ", of, " ", parts));
 }
 
+// Bounds the rows of the projections; heads and their size are each bounded by kMaxHidden alone.
+absl::Status CheckHeads(const AttentionConfig& attention) {
+  constexpr int64_t kMaxQuerySize = int64_t{4} * kMaxHidden;
+  if (int64_t{attention.num_heads} * attention.head_size <= kMaxQuerySize) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(kWhat, ": the number of attention heads ",
+                                                 attention.num_heads, " times the head size ",
+                                                 attention.head_size, " is above ", kMaxQuerySize));
+}
+
 // The sizes that follow from others where the file is silent.
 absl::Status CompleteSizes(EncoderConfig& config) {
   AttentionConfig& attention = config.attention;
@@ -100,6 +110,7 @@ absl::Status CompleteSizes(EncoderConfig& config) {
         CheckDivides(config.hidden_size, "hidden size", attention.num_heads, "attention heads"));
     attention.head_size = config.hidden_size / attention.num_heads;
   }
+  CTX_RETURN_IF_ERROR(CheckHeads(attention));
   if (attention.num_key_value_heads == 0) attention.num_key_value_heads = attention.num_heads;
   CTX_RETURN_IF_ERROR(CheckDivides(attention.num_heads, "number of attention heads",
                                    attention.num_key_value_heads, "key-value heads"));

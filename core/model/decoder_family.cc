@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
@@ -151,14 +152,29 @@ absl::Status CompleteMistral(const Json& json, EncoderConfig& config) {
   return absl::OkStatus();
 }
 
+// Layers without a window: "layer_types" may be there, but lists none that has one. WHY says what
+// leaves the window out.
+absl::Status ReadFullLayers(const Json& json, absl::string_view why, EncoderConfig& config) {
+  CTX_RETURN_IF_ERROR(ReadLayerTypes(json, {}, config));
+  std::vector<bool>& local = config.attention.local;
+  const auto found = std::find(local.begin(), local.end(), true);
+  if (found != local.end()) {
+    return absl::InvalidArgumentError(absl::StrCat(kConfigFile, " 'layer_types' has ",
+                                                   "\"sliding_attention\" for layer ",
+                                                   found - local.begin(), ", but ", why));
+  }
+  local.clear();
+  return absl::OkStatus();
+}
+
 absl::Status CompleteQwenWindow(const Json& json, EncoderConfig& config) {
   config.position.local_rotary = config.position.rotary;
   CTX_ASSIGN_OR_RETURN(const bool slides,
                        ReadBoolean(json, kConfigFile, {"use_sliding_window", false}));
-  if (!slides) return absl::OkStatus();
+  if (!slides) return ReadFullLayers(json, "'use_sliding_window' is false", config);
   int window = 0;
   CTX_RETURN_IF_ERROR(ReadSlidingWindow(json, 4096, window));
-  if (window == 0) return absl::OkStatus();
+  if (window == 0) return ReadFullLayers(json, "'sliding_window' is null", config);
   config.attention.window = window - 1;
   CTX_RETURN_IF_ERROR(ReadLayerTypes(json, {}, config));
   if (json.contains("layer_types") && !json["layer_types"].is_null()) return absl::OkStatus();

@@ -89,12 +89,25 @@ absl::Status FindObject(const Json& json, absl::string_view what, absl::string_v
   return WrongType(what, name, *found, "an object");
 }
 
+// Which of "rope_parameters" (null: absent) and "rope_scaling" would apply is not written anywhere.
+absl::Status CheckOneSpelling(const Json& json, const Json* parameters) {
+  const auto scaling = json.find("rope_scaling");
+  if (parameters == nullptr || scaling == json.end() || scaling->is_null()) return absl::OkStatus();
+  return NotComputed(kConfigFile, "rope_scaling", *scaling,
+                     absl::StrCat("null beside 'rope_parameters' ", Show(*parameters)));
+}
+
 }  // namespace
 
 absl::Status ReadRotary(const Json& json, const RotaryFields& fields, RotaryConfig& rotary) {
   rotary = {.theta = static_cast<float>(fields.default_theta)};
   const Json* object = nullptr;
   CTX_RETURN_IF_ERROR(FindObject(json, kConfigFile, "rope_parameters", object));
+  CTX_RETURN_IF_ERROR(CheckOneSpelling(json, object));
+  // Beside "rope_parameters" it is but the fallback, and null as good as absent.
+  const bool ignored = object != nullptr && json.value(std::string(fields.theta), Json()).is_null();
+  if (!fields.theta.empty() && !ignored)
+    CTX_RETURN_IF_ERROR(ReadTheta(json, kConfigFile, fields.theta, rotary));
   std::string what = "config.json 'rope_parameters'";
   if (object != nullptr && !fields.layer_type.empty()) {
     const Json* nested = nullptr;
@@ -103,8 +116,6 @@ absl::Status ReadRotary(const Json& json, const RotaryFields& fields, RotaryConf
     object = nested;
   }
   if (object != nullptr) return ReadObject(*object, what, rotary);
-  if (!fields.theta.empty())
-    CTX_RETURN_IF_ERROR(ReadTheta(json, kConfigFile, fields.theta, rotary));
   if (!fields.scaled) return absl::OkStatus();
   CTX_RETURN_IF_ERROR(FindObject(json, kConfigFile, "rope_scaling", object));
   if (object == nullptr) return absl::OkStatus();

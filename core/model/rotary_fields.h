@@ -8,7 +8,8 @@
 namespace contexture {
 
 // The fields that describe rotary positions, in the spelling of transformers 5 ("rope_parameters")
-// and in the older one ("rope_theta", "rope_scaling").
+// and in the older one ("rope_theta", "rope_scaling"). A theta of the older one holds where
+// "rope_parameters" has none; "rope_scaling" beside "rope_parameters" is refused.
 
 // What a family calls them, and its default.
 struct RotaryFields {

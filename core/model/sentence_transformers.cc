@@ -1,5 +1,6 @@
 #include "core/model/sentence_transformers.h"
 
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -138,6 +139,11 @@ absl::StatusOr<std::vector<PoolingKind>> FlaggedModes(const Json& json) {
 // The modes that "pooling_mode" names: a name or an array of names.
 absl::StatusOr<std::vector<PoolingKind>> NamedModes(const Json& value) {
   const Json names = value.is_array() ? value : Json::array({value});
+  if (names.size() > std::size(kPoolingModes)) {
+    return absl::InvalidArgumentError(absl::StrCat(kPooling, " 'pooling_mode' has ", names.size(),
+                                                   " modes; there are but ",
+                                                   std::size(kPoolingModes)));
+  }
   std::vector<PoolingKind> chosen;
   for (const Json& name : names) {
     if (!name.is_string()) return WrongType(kPooling, "pooling_mode", value, "a name");

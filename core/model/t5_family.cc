@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/model/families.h"
 #include "core/model/standard_fields.h"
@@ -68,6 +69,15 @@ constexpr FeedForwardName kFeedForwards[] = {
     {"gated-gelu", Activation::kGeluTanh, true}, {"gated-silu", Activation::kSilu, true},
     {"gated-relu", Activation::kRelu, true}};
 
+// A quarter of the buckets, half of a direction's, stand for one distance each; the others share
+// the distances from there to the longest.
+absl::Status CheckBuckets(const RelativeBiasConfig& bias) {
+  if (bias.max_distance > bias.num_buckets / 4) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      kConfigFile, " 'relative_attention_max_distance' is ", bias.max_distance,
+      "; it must be above a quarter of 'relative_attention_num_buckets' ", bias.num_buckets));
+}
+
 absl::Status CompleteT5(const Json& json, EncoderConfig& config) {
   CTX_ASSIGN_OR_RETURN(
       const std::string name,
@@ -75,6 +85,7 @@ absl::Status CompleteT5(const Json& json, EncoderConfig& config) {
                {"feed_forward_proj",
                 {"relu", "gelu_new", "gelu", "silu", "gated-gelu", "gated-silu", "gated-relu"},
                 "relu"}));
+  CTX_RETURN_IF_ERROR(CheckBuckets(config.attention.relative_bias));
   for (const FeedForwardName& known : kFeedForwards) {
     if (known.name != name) continue;
     config.feed_forward.activation = known.activation;

@@ -1,5 +1,7 @@
 #include "core/nn/positions/positional_encoding.h"
 
+#include <algorithm>
+
 #include "core/nn/positions/alibi.h"
 #include "core/nn/positions/no_positions.h"
 #include "core/nn/positions/position_table.h"
@@ -8,6 +10,15 @@
 #include "core/nn/positions/sparse.h"
 
 namespace contexture::nn {
+namespace {
+
+// No sequence has a token beyond max_length (0: it is not set).
+int RotaryTableLength(const EncoderConfig& config) {
+  const int positions = config.position.num_positions;
+  return config.max_length > 0 ? std::min(positions, config.max_length) : positions;
+}
+
+}  // namespace
 
 std::unique_ptr<PositionalEncoding> MakePositionalEncoding(const EncoderConfig& config,
                                                            const EncoderWeights& weights) {
@@ -23,8 +34,8 @@ std::unique_ptr<PositionalEncoding> MakePositionalEncoding(const EncoderConfig& 
     case PositionKind::kSparse:
       return std::make_unique<SparsePositions>(position.num_positions, config.hidden_size);
     case PositionKind::kRotary:
-      return std::make_unique<RotaryPositions>(position.num_positions, config.attention.head_size,
-                                               position.rotary);
+      return std::make_unique<RotaryPositions>(RotaryTableLength(config),
+                                               config.attention.head_size, position.rotary);
     case PositionKind::kAlibi:
       return std::make_unique<AlibiPositions>(config.attention.num_heads);
   }
@@ -34,8 +45,8 @@ std::unique_ptr<PositionalEncoding> MakePositionalEncoding(const EncoderConfig& 
 std::unique_ptr<PositionalEncoding> MakeLocalPositionalEncoding(const EncoderConfig& config) {
   const bool local = config.attention.window != 0 && !config.attention.local.empty();
   if (!local || config.position.kind != PositionKind::kRotary) return nullptr;
-  return std::make_unique<RotaryPositions>(
-      config.position.num_positions, config.attention.head_size, config.position.local_rotary);
+  return std::make_unique<RotaryPositions>(RotaryTableLength(config), config.attention.head_size,
+                                           config.position.local_rotary);
 }
 
 }  // namespace contexture::nn

@@ -18,7 +18,9 @@ int RelativeBucket(int distance, const RelativeBiasConfig& config) {
   const auto range = static_cast<float>(std::log(static_cast<double>(config.max_distance) / exact));
   const float position = std::log(static_cast<float>(length) / static_cast<float>(exact)) / range *
                          static_cast<float>(half - exact);
-  return base + std::min(exact + static_cast<int>(position), half - 1);
+  // In this order what is no number becomes 0.
+  const float last = static_cast<float>(half - 1 - exact);
+  return base + exact + static_cast<int>(std::max(0.0f, std::min(position, last)));
 }
 
 RelativeBias::RelativeBias(const EncoderConfig& config, const TensorView& table)

@@ -78,6 +78,21 @@ TEST(FamilyConfigTest, BothSpellingsOfRotaryPositionsAreRead) {
   }
 }
 
+TEST(FamilyConfigTest, ScalingBesideRopeParametersIsRefusedAndThetaIsItsFallback) {
+  const Json scaling = {{"type", "linear"}, {"factor", 2.0}}, type = {{"rope_type", "default"}};
+  EXPECT_THAT(
+      Read("llama", {{"rope_parameters", type}, {"rope_scaling", scaling}}),
+      StatusIs(kNotComputed, AllOf(HasSubstr("'rope_scaling'"), HasSubstr("linear"),
+                                   HasSubstr("beside 'rope_parameters'"), HasSubstr("default"))));
+  const auto fallback =
+      Read("llama", {{"rope_parameters", type}, {"rope_theta", 500.0}, {"rope_scaling", nullptr}});
+  ASSERT_THAT(fallback, IsOk());
+  EXPECT_EQ(fallback->position.rotary.theta, 500.0f);
+  const auto own =
+      Read("llama", {{"rope_parameters", {{"rope_theta", 700.0}}}, {"rope_theta", 500.0}});
+  EXPECT_EQ(own->position.rotary.theta, 700.0f);
+}
+
 TEST(FamilyConfigTest, LayersAlternateAsThePatternOrTheListSays) {
   const auto pattern = Read("modernbert", {{"global_attn_every_n_layers", 3}}, kEncoderSizes);
   ASSERT_THAT(pattern, IsOk());
@@ -99,6 +114,41 @@ TEST(FamilyConfigTest, GemmaWithoutAListHasEverySixthLayerWithoutWindow) {
   EXPECT_EQ(config->attention.window, 8);
   EXPECT_THAT(Read("gemma3_text", {{"attn_logit_softcapping", 50.0}}),
               StatusIs(kNotComputed, HasSubstr("'attn_logit_softcapping'")));
+}
+
+TEST(FamilyConfigTest, LayerTypesOfQwenAreCheckedWithoutAWindow) {
+  const Json full = {"full_attention", "full_attention", "full_attention", "full_attention"};
+  Json mixed = full;
+  mixed[2] = "sliding_attention";
+  const auto accepted = Read("qwen3", {{"layer_types", full}});
+  ASSERT_THAT(accepted, IsOk());
+  EXPECT_TRUE(accepted->attention.local.empty());
+  EXPECT_THAT(Read("qwen3", {{"layer_types", mixed}}),
+              StatusIs(kInvalid, AllOf(HasSubstr("\"sliding_attention\" for layer 2"),
+                                       HasSubstr("'use_sliding_window' is false"))));
+  EXPECT_THAT(
+      Read("qwen2",
+           {{"layer_types", mixed}, {"use_sliding_window", true}, {"sliding_window", nullptr}}),
+      StatusIs(kInvalid, AllOf(HasSubstr("\"sliding_attention\" for layer 2"),
+                               HasSubstr("'sliding_window' is null"))));
+  EXPECT_THAT(Read("qwen2", {{"layer_types", {"full_attention"}}}),
+              StatusIs(kInvalid, AllOf(HasSubstr("1 elements"), HasSubstr("4 layers"))));
+}
+
+TEST(FamilyConfigTest, LongestDistanceOfT5MustExceedAQuarterOfTheBuckets) {
+  const Json sizes = {{"d_model", 32}, {"num_layers", 2}, {"num_heads", 4},
+                      {"d_kv", 8},     {"d_ff", 48},      {"vocab_size", 100}};
+  EXPECT_THAT(Read("t5", {{"relative_attention_max_distance", 8}}, sizes),
+              StatusIs(kInvalid, AllOf(HasSubstr("'relative_attention_max_distance' is 8"),
+                                       HasSubstr("'relative_attention_num_buckets' 32"))));
+  EXPECT_THAT(Read("t5", {{"relative_attention_max_distance", 9}}, sizes), IsOk());
+}
+
+TEST(FamilyConfigTest, HeadsTimesTheirSizeAreBounded) {
+  EXPECT_THAT(Read("qwen3", {{"num_attention_heads", 16386}}),
+              StatusIs(kInvalid,
+                       AllOf(HasSubstr("heads 16386 times the head size 8"), HasSubstr("131072"))));
+  EXPECT_THAT(Read("qwen3", {{"num_attention_heads", 16384}}), IsOk());
 }
 
 TEST(FamilyConfigTest, SizesThatTransformersWouldMakeUpAreRequired) {

@@ -159,6 +159,13 @@ TEST(ReadPoolingTest, SeveralModesKeepTheOrderOfSentenceTransformers) {
               ElementsAre(PoolingKind::kCls, PoolingKind::kMax, PoolingKind::kMean));
 }
 
+TEST(ReadPoolingTest, MoreModesThanThereAreKindsAreRefused) {
+  EXPECT_THAT(ReadPooling(R"({"pooling_mode": ["cls", "max", "mean", "lasttoken", "weightedmean",
+                               "mean_sqrt_len_tokens", "cls"]})",
+                          32),
+              StatusIs(kInvalid, AllOf(HasSubstr("has 7 modes"), HasSubstr("but 6"))));
+}
+
 TEST(ReadPoolingTest, FieldsThatAreNotComputedAreNamed) {
   EXPECT_THAT(ReadPooling(R"({"pooling_mode_cls_token": true, "include_prompt": false})", 32),
               StatusIs(kNotComputed, HasSubstr("'include_prompt' is false")));
