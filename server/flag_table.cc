@@ -151,6 +151,10 @@ std::vector<Flag> LimitFlags() {
   return {
       NumberFlag<int>("max-batch-tokens", "Tokens of one batch; 0: the engine's own default",
                       [](ServerOptions& o) -> int& { return o.max_batch_tokens; }, {0, kMaxTokens}),
+      NumberFlag<int>(
+          "max-sequence-tokens",
+          "Tokens of one input; each thread holds memory for so many; 0: what the model takes",
+          [](ServerOptions& o) -> int& { return o.max_sequence_tokens; }, {0, kMaxTokens}),
       NumberFlag<int64_t>("max-queue-tokens", "Tokens that may wait; past it requests are refused",
                           [](ServerOptions& o) -> int64_t& { return o.queue.max_tokens; },
                           {1, int64_t{1} << 40}),

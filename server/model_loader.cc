@@ -88,6 +88,7 @@ absl::StatusOr<LoadedModel> LoadModel(const ServerOptions& options) {
   EngineOptions engine_options;
   engine_options.precision = options.precision;
   engine_options.calibration_file = options.calibration;
+  engine_options.max_sequence_tokens = options.max_sequence_tokens;
   if (options.max_batch_tokens > 0) engine_options.max_batch_tokens = options.max_batch_tokens;
   CTX_ASSIGN_OR_RETURN(loaded.engine, LoadEngine(std::move(directory), engine_options));
   CTX_ASSIGN_OR_RETURN(loaded.samples, WarmUp(*loaded.engine, Clock::Steady()));

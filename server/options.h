@@ -73,6 +73,7 @@ struct ServerOptions {
 
   // See BatcherOptions; 0: the engine's own default.
   int max_batch_tokens = 0;
+  int max_sequence_tokens = 0;
   QueueOptions queue;
   // See SchedulerOptions. Default: off, for the most throughput.
   absl::Duration target_p99 = absl::ZeroDuration();

@@ -39,6 +39,9 @@ struct EngineOptions {
   // sequence is computed alone. Default: enough to amortise the reading of the weights, few enough
   // that the activations stay in the L2 cache.
   int max_batch_tokens = 512;
+  // Longer sequences are refused: each Workspace holds the longest one, which takes gigabytes in
+  // models of very many positions. 0: as long as the model takes.
+  int max_sequence_tokens = 0;
 };
 
 // The scratch memory of one worker, allocated once. Not thread safe: one per thread.

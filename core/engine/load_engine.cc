@@ -164,6 +164,11 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(ModelDirectory directory,
     return absl::InvalidArgumentError(
         absl::StrCat("max_batch_tokens is ", options.max_batch_tokens, ", must be at least 1"));
   }
+  if (options.max_sequence_tokens > 0) {
+    int& longest = directory.config.max_length;
+    longest = std::min(longest, options.max_sequence_tokens);
+    directory.max_text_length = std::min(directory.max_text_length, longest);
+  }
   try {
     return Load(directory, options);
   } catch (const std::bad_alloc&) {

@@ -91,6 +91,18 @@ class EngineTest : public testing::Test {
 
 constexpr OutputSpec kTokens32 = {.kind = OutputKind::kTokens, .dimensions = 32};
 
+TEST_F(EngineTest, LongestSequenceCanBeLimited) {
+  Load({}, /*max_batch_tokens=*/2);
+  ASSERT_GT(engine_->info().config.max_length, 3);
+  auto model = LoadModelDirectory(directory_.path());
+  ASSERT_THAT(model, IsOk());
+  auto limited = LoadEngine(*std::move(model), {.max_batch_tokens = 2, .max_sequence_tokens = 3});
+  ASSERT_THAT(limited, IsOk());
+  EXPECT_EQ((*limited)->info().config.max_length, 3);
+  EXPECT_LE((*limited)->info().max_text_length, 3);
+  EXPECT_LT((*limited)->info().workspace_bytes, engine_->info().workspace_bytes);
+}
+
 TEST_F(EngineTest, TokenVectorsEqualTheReferenceEncoder) {
   Load({});
   const auto sequences = RandomSequences(12, 40);
