@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/kernels/gemm.h"
 
@@ -144,17 +146,22 @@ absl::Status Attend(const AttendArgs& args) {
                               args.output_projection, output_rows, output));
   const size_t count = static_cast<size_t>(output.rows) * output.columns;
   std::copy_n(output.data, count, args.context);
-  if (std::all_of(output.data, output.data + count, [](float x) { return std::isfinite(x); })) {
-    return absl::OkStatus();
-  }
-  return absl::OutOfRangeError("the given values are so large that their products overflow");
+  const float* overflow =
+      std::find_if_not(output.data, output.data + count, [](float x) { return std::isfinite(x); });
+  if (overflow == output.data + count) return absl::OkStatus();
+  return absl::OutOfRangeError(
+      absl::StrCat("the products of query ", (overflow - output.data) / output.columns,
+                   " overflow: its context has ", *overflow, ", the largest float is ",
+                   std::numeric_limits<float>::max()));
 }
 
 double AttendProducts(const AttendArgs& args) {
   const double m = args.query.rows, n = args.key.rows;
   const double query = args.query_projection.out(args.query.columns);
   const double value = args.value_projection.out(args.value.columns);
-  double products = m * n * (query + value);
+  // An exponential takes as long as some 64 products, a call of the matrix kernel as some 2^15.
+  const double blocks = std::ceil(m / kBlockQueries);
+  double products = m * n * (query + value) + args.num_heads * (64 * m * n + 65536 * blocks);
   const auto add = [&](const Projection& projection, double rows, double in) {
     if (projection.weight.present()) products += rows * in * projection.weight.rows;
   };

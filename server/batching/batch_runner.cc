@@ -44,6 +44,18 @@ CostSample BatchRunner::Run(std::vector<QueuedTask>& tasks) {
 
 void BatchRunner::RunWork(QueuedTask& task) {
   const absl::Duration start = context_.clock.Now();
+  // It waited for the rest of its batch.
+  if (task.task.cancelled != nullptr && *task.task.cancelled) {
+    context_.metrics.RecordCancelled(1);
+    return std::move(task.task.done)(absl::CancelledError("the caller cancelled the request"),
+                                     {.queue_time = start - task.enqueued});
+  }
+  if (task.task.deadline <= start) {
+    context_.metrics.RecordExpired(1);
+    return std::move(task.task.done)(
+        absl::DeadlineExceededError("the deadline passed before the request's turn came"),
+        {.queue_time = start - task.enqueued});
+  }
   const auto tokens = static_cast<int>(task.task.tokens());
   TaskReport report{
       .queue_time = start - task.enqueued, .batch_sequences = 1, .batch_tokens = tokens};

@@ -59,16 +59,18 @@ absl::Status Scheduler::Admit(absl::Span<const Task> tasks, absl::Duration now) 
                                .tenant = first.tenant,
                                .now = now,
                                .deadline = first.deadline};
-  int64_t tokens = 0, longest = 0;
+  int64_t tokens = 0, longest = 0, longest_sequence = 0;
   for (const Task& task : tasks) {
     arriving.cost += CostOf(task);
     tokens += task.tokens();
     longest = std::max(longest, task.tokens());
+    if (!task.work) longest_sequence = std::max(longest_sequence, task.tokens());
   }
   const int64_t full =
       std::min<int64_t>(batch_size_.tokens(), tokens + queue_.tokens(first.traffic_class));
   const int64_t last = std::max(longest, full);
-  const AdmissionSituation situation = Situation({.tokens = last, .squares = last * longest}, now);
+  const AdmissionSituation situation =
+      Situation({.tokens = last, .squares = last * longest_sequence}, now);
   const absl::Status room = queue_.CheckRoom(tasks);
   if (room.ok()) return CheckDeadline(queue_, arriving, situation);
   // Half of what waits now is gone by then.

@@ -24,8 +24,9 @@ void AttendCall::Start(const Backend& backend, Job job) {
   auto plan = PlanAttend(*call->job_.request, backend.model);
   if (!plan.ok()) return EndWork(backend, plan.status(), std::move(call->job_.done));
   call->plan_ = *std::move(plan);
-  const absl::Status memory =
-      backend.ReserveAnswer(call->plan_.answer_bytes, /*items=*/1, *call->job_.memory);
+  // An answer counts twice, what lies between once.
+  const int64_t bytes = call->plan_.answer_bytes + call->plan_.between_bytes / 2;
+  const absl::Status memory = backend.ReserveAnswer(bytes, /*items=*/1, *call->job_.memory);
   if (!memory.ok()) return EndWork(backend, memory, std::move(call->job_.done));
   Task task;
   task.work = [call](const Engine&, Workspace&) { return call->Compute(); };
@@ -48,7 +49,9 @@ absl::Status AttendCall::Compute() {
   args.weights = weights.empty() ? nullptr : weights.data();
   args.cancelled = job_.cancelled.get();
   const absl::Status status = nn::Attend(args);
-  if (absl::IsOutOfRange(status)) return MakeError(ErrorReason::kValueNotFinite, status.message());
+  if (absl::IsOutOfRange(status)) {
+    return MakeError(ErrorReason::kValueNotFinite, status.message(), {"queries", {}});
+  }
   CTX_RETURN_IF_ERROR(status);
   v1::AttendResponse& response = *job_.response;
   Store(context, {args.query.rows, plan_.context_columns}, *response.mutable_context());

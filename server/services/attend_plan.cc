@@ -237,6 +237,41 @@ absl::StatusOr<int64_t> AnswerBytes(const v1::AttendRequest& request, const Atte
                    GotAndMax("queries", bytes, model.max_message_bytes));
 }
 
+absl::StatusOr<int64_t> BetweenBytes(const nn::AttendArgs& args, const ServedModel& model) {
+  const auto projected = [](const nn::Projection& projection, int64_t rows) {
+    return projection.weight.present() ? rows * projection.weight.rows : 0;
+  };
+  const int64_t queries = args.query.rows, keys = args.key.rows;
+  const int64_t elements =
+      projected(args.query_projection, queries) + projected(args.key_projection, keys) +
+      projected(args.value_projection, keys) + projected(args.output_projection, queries) +
+      queries * args.value_projection.out(args.value.columns);
+  const int64_t bytes = elements * static_cast<int64_t>(sizeof(float));
+  const int64_t max = kMaxBetween * model.max_message_bytes;
+  if (bytes <= max) return bytes;
+  return MakeError(ErrorReason::kTensorInvalid,
+                   absl::StrFormat("the projected vectors would take %d bytes, at most %d are "
+                                   "allowed: send fewer queries and keys",
+                                   bytes, max),
+                   GotAndMax("projections", bytes, max));
+}
+
+// What the request costs, as tokens of the model that is served.
+absl::StatusOr<int64_t> CostInTokens(const nn::AttendArgs& args, const ServedModel& model) {
+  const double products = nn::AttendProducts(args);
+  if (products > kMaxAttendProducts) {
+    return MakeError(ErrorReason::kTensorInvalid,
+                     absl::StrFormat("attention of %d queries to %d keys in %d heads takes %.3g "
+                                     "products, at most %.3g are allowed: send fewer queries",
+                                     args.query.rows, args.key.rows, args.num_heads, products,
+                                     kMaxAttendProducts),
+                     GotAndMax("queries", std::llround(std::min(products, 9e18)),
+                               std::llround(kMaxAttendProducts)));
+  }
+  const double per_token = std::max(1.0, EncodeFlops(model.info.config, 1));
+  return std::llround(std::clamp(2.0 * products / per_token, 1.0, 1e9));
+}
+
 }  // namespace
 
 absl::StatusOr<AttendPlan> PlanAttend(const v1::AttendRequest& request, const ServedModel& model) {
@@ -257,8 +292,8 @@ absl::StatusOr<AttendPlan> PlanAttend(const v1::AttendRequest& request, const Se
   CTX_RETURN_IF_ERROR(ReadOutputProjection(request.projections(), value_columns, plan));
   CTX_RETURN_IF_ERROR(ReadMask(request, args));
   CTX_ASSIGN_OR_RETURN(plan.answer_bytes, AnswerBytes(request, plan, model));
-  const double per_token = std::max(1.0, EncodeFlops(model.info.config, 1));
-  plan.tokens = std::max<int64_t>(1, std::llround(2.0 * nn::AttendProducts(args) / per_token));
+  CTX_ASSIGN_OR_RETURN(plan.between_bytes, BetweenBytes(args, model));
+  CTX_ASSIGN_OR_RETURN(plan.tokens, CostInTokens(args, model));
   return plan;
 }
 

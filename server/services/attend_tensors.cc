@@ -126,6 +126,7 @@ absl::Status AttendTensors::LoadOutputProjection(const v1::AttendProjections& pr
 
 absl::Status AttendTensors::LoadMask(const v1::Tensor& mask, nn::AttendArgs& args) {
   if (mask.data_type() == v1::DATA_TYPE_INT8) {
+    mask_.reserve(mask.data().size());
     for (char seen : mask.data()) mask_.push_back(seen == 0 ? kHidden : 0.0f);
   } else {
     Copy(mask, mask_);

@@ -230,7 +230,7 @@ absl::StatusOr<std::vector<uint32_t>> PlanTarget(const v1::Input& input,
     return MakeError(ErrorReason::kTargetInvalid,
                      absl::StrFormat("%d type ids and %d positions given, a target has 0",
                                      target.type_ids_size(), target.positions_size()),
-                     {field, {}});
+                     GotAndMax(field, target.type_ids_size() + target.positions_size(), 0));
   }
   if (target.ids_size() > config.max_length) {
     return MakeError(

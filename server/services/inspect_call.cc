@@ -1,9 +1,11 @@
 #include "server/services/inspect_call.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/base/status_macros.h"
 #include "core/base/without_exceptions.h"
+#include "core/engine/flops.h"
 
 namespace contexture {
 
@@ -24,11 +26,15 @@ void InspectCall::Prepare() {
   task.work = [self = shared_from_this()](const Engine& engine, Workspace& workspace) {
     return self->Compute(engine, workspace);
   };
-  task.work_tokens = std::max<int64_t>(1, static_cast<int64_t>(input_.ids.size()));
+  task.work_tokens = 1 + static_cast<int64_t>(input_.ids.size()) + copied_tokens_;
   task.deadline = job_.deadline;
   task.cancelled = job_.cancelled;
   SetCaller(job_.caller, task);
-  ScheduleWork(backend_, std::move(task), *job_.response->mutable_usage(), std::move(job_.done));
+  ScheduleWork(backend_, std::move(task), *job_.response->mutable_usage(),
+               [self = shared_from_this()](absl::Status status) {
+                 self->job_.response->mutable_usage()->set_token_count(self->input_.ids.size());
+                 std::move(self->job_.done)(std::move(status));
+               });
 }
 
 absl::Status InspectCall::PrepareInput() {
@@ -39,6 +45,12 @@ absl::Status InspectCall::PrepareInput() {
   const auto length = static_cast<int>(input_.ids.size());
   CTX_ASSIGN_OR_RETURN(const int64_t bytes, InspectBytes(plan_, length, backend_.model));
   CTX_RETURN_IF_ERROR(backend_.ReserveAnswer(bytes, /*items=*/1, *job_.memory));
+  // An element may be a score, computed in double precision some 32 times slower than by the
+  // kernels.
+  const EncoderConfig& config = backend_.model.info.config;
+  const double products =
+      32.0 * static_cast<double>(bytes) / sizeof(float) * config.attention.head_size;
+  copied_tokens_ = std::llround(2.0 * products / std::max(1.0, EncodeFlops(config, 1)));
   for (uint32_t id : input_.ids) {
     v1::Token& token = *job_.response->add_tokens();
     token.set_id(id);

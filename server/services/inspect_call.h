@@ -30,7 +30,8 @@ class InspectCall : public std::enable_shared_from_this<InspectCall> {
   const Backend backend_;
   Job job_;
   InspectPlan plan_;
-  PlannedInput input_;  // no ids: nothing of an input is wanted
+  PlannedInput input_;         // no ids: nothing of an input is wanted
+  int64_t copied_tokens_ = 0;  // what showing costs, as tokens of the model
 };
 
 }  // namespace contexture

@@ -96,19 +96,20 @@ absl::StatusOr<std::vector<int>> ResolveIndices(const IndexList& list) {
 }
 
 absl::StatusOr<int> ResolvePositions(const v1::InspectSelection& selection, InspectKind kind,
-                                     const std::string& field, int max_length) {
+                                     const std::string& field, int max_positions) {
   const uint32_t given = selection.num_positions();
   if (kind != InspectKind::kPositionMatrix && given > 0) {
     return MakeError(ErrorReason::kSelectionNotApplicable,
                      absl::StrFormat("%d given, but only the position matrix has them", given),
                      GotAndMax(field, given, 0));
   }
-  if (given > static_cast<uint32_t>(max_length)) {
-    return MakeError(ErrorReason::kPositionOutOfRange,
-                     absl::StrFormat("%d positions asked for, the model has %d", given, max_length),
-                     GotAndMax(field, given, max_length));
+  if (given > static_cast<uint32_t>(max_positions)) {
+    return MakeError(
+        ErrorReason::kPositionOutOfRange,
+        absl::StrFormat("%d positions asked for, the model has %d", given, max_positions),
+        GotAndMax(field, given, max_positions));
   }
-  return given == 0 ? max_length : static_cast<int>(given);
+  return given == 0 ? max_positions : static_cast<int>(given);
 }
 
 absl::Status AddItems(const v1::InspectSelection& selection, int index, const EncoderConfig& config,
@@ -125,7 +126,8 @@ absl::Status AddItems(const v1::InspectSelection& selection, int index, const En
                                        field("heads"), "head", ErrorReason::kHeadOutOfRange}));
   CTX_ASSIGN_OR_RETURN(
       const int positions,
-      ResolvePositions(selection, kind, field("num_positions"), config.max_length));
+      ResolvePositions(selection, kind, field("num_positions"),
+                       std::max(config.max_length, config.max_given_position() + 1)));
   for (int layer : layers) {
     for (int head : heads) {
       items.push_back({.kind = kind, .layer = layer, .head = head, .num_positions = positions});

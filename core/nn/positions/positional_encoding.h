@@ -57,7 +57,8 @@ class PositionalEncoding {
   // The scheme as people look at it: row i is what position i (or distance i) brings.
   // columns() says how wide it is: hidden_size, unless the scheme's header says otherwise.
   virtual int columns() const = 0;
-  // Writes matrix [length, columns()]; LENGTH is at most EncoderConfig::max_length.
+  // Writes matrix [length, columns()]; LENGTH is at most EncoderConfig::max_length, or
+  // max_given_position() + 1 where that is more.
   virtual void WriteMatrix(int length, float* matrix) const = 0;
 
   virtual size_t bytes() const { return 0; }

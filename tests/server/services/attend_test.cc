@@ -168,7 +168,7 @@ TEST_F(AttendTest, NumbersThatAreNotFiniteAreRefusedByTheirPlace) {
   ExpectRefused("scale", "nan", "finite");
   request_.clear_scale();
   Set(*request_.mutable_queries(), {2, 2}, {3e38f, 3e38f, 3e38f, -3e38f});
-  ExpectRefused("", "so large", "overflow");
+  ExpectRefused("", "query 0 overflow", "the largest float is");
 }
 
 TEST_F(AttendTest, AnswerThatAMessageDoesNotHoldIsRefused) {
@@ -176,6 +176,22 @@ TEST_F(AttendTest, AnswerThatAMessageDoesNotHoldIsRefused) {
   ExpectRefused("queries", "100020256", "67108864");
   request_.set_omit_weights(true);
   EXPECT_TRUE(Attend().ok());
+}
+
+TEST_F(AttendTest, ProjectionsThatWouldTakeTooMuchMemoryAreRefused) {
+  SetOnes(*request_.mutable_queries(), 16384, 1);
+  SetOnes(*request_.mutable_keys(), 1, 1);
+  SetOnes(*request_.mutable_projections()->mutable_q_proj_weight(), 65536, 1);
+  SetOnes(*request_.mutable_projections()->mutable_k_proj_weight(), 65536, 1);
+  // (16384 x 65536 + 65536 + 16384) floats; four messages of 64 MiB.
+  ExpectRefused("projections", "4295294976", "268435456");
+}
+
+TEST_F(AttendTest, ProductsOfManySecondsAreRefused) {
+  SetOnes(*request_.mutable_queries(), 8192, 128);
+  request_.set_num_heads(128);
+  request_.set_omit_weights(true);
+  ExpectRefused("8192 queries to 8192 keys in 128 heads", "5.68e+11", "4e+11");
 }
 
 TEST_F(AttendTest, WaitsInTheQueueOfTheSequencesAndIsComputedBesideThem) {
