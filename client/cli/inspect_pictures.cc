@@ -162,7 +162,7 @@ absl::StatusOr<Picture> PicturePositions(const PictureRequest& request,
   if (std::all_of(positions->values.begin(), positions->values.end(),
                   [](float value) { return value == 0; })) {
     return absl::FailedPreconditionError(
-        "all position vectors of this model are zero: it does not tell tokens their positions");
+        "all position vectors of this model are zero: it adds none");
   }
   if (request.kind == PictureKind::kCurves) return CurvesPicture(*positions, request.dimensions);
   return request.kind == PictureKind::kPositions ? PositionsPicture(*positions)

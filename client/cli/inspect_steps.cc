@@ -147,18 +147,22 @@ class StepPrinter {
     out_ << absl::StreamFormat("  \"%s\" for \"%s\": (%s) / sqrt(%d) = %.4f / %.4f",
                                steps_.tokens[from_], steps_.tokens[to_], Products(query, key),
                                query.size(), product, root);
-    if (std::abs(bias) > kBiasThreshold) out_ << absl::StreamFormat(" + %.4f by distance", bias);
+    if (std::abs(bias) > kBiasThreshold) {
+      out_ << absl::StreamFormat(" + %.4f by the model's own scale or distance", bias);
+    }
     out_ << absl::StreamFormat(" = %.4f\n", score);
   }
 
   void ExplainWeight() {
     const auto scores = steps_.scores.row(from_);
+    // Less the largest: the same weights, and no score is too large for exp.
+    const double largest = *std::max_element(scores.begin(), scores.end());
     double sum = 0;
-    for (float score : scores) sum += std::exp(double{score});
+    for (float score : scores) sum += std::exp(score - largest);
     out_ << absl::StreamFormat(
-        "  \"%s\" for \"%s\": exp(%.4f) / (sum of exp over the row) = %.6g / %.6g = %.4f\n",
-        steps_.tokens[from_], steps_.tokens[to_], scores[to_], std::exp(double{scores[to_]}), sum,
-        steps_.weights.row(from_)[to_]);
+        "  \"%s\" for \"%s\": exp(%.4f - %.4f) / (sum of such over the row) = %.6g / %.6g = %.4f\n",
+        steps_.tokens[from_], steps_.tokens[to_], scores[to_], largest,
+        std::exp(scores[to_] - largest), sum, steps_.weights.row(from_)[to_]);
   }
 
   void ExplainContext() {

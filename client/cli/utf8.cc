@@ -43,6 +43,11 @@ std::string OneLine(absl::string_view text, size_t max_characters) {
   for (char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     if (!IsContinuation(byte) && ++characters > max_characters) return line + "...";
+    // U+0080 to U+009F, C2 80 to C2 9F, control some terminals.
+    if (IsContinuation(byte) && byte < 0xA0 && !line.empty() && line.back() == '\xC2') {
+      line.back() = ' ';
+      continue;
+    }
     line += byte < 0x20 || byte == 0x7F ? ' ' : c;
   }
   return line;

@@ -102,7 +102,7 @@ TEST_F(CliInspectTest, StepsSpellTheComputationOut) {
   EXPECT_EQ(result.code, ExitCode::kOk) << result.err;
   EXPECT_THAT(result.out,
               HasSubstr("(1.0000 x 1.0000 + 1.0000 x 1.0000) / sqrt(2) = 2.0000 / 1.4142 "
-                        "+ -0.0279 by distance = 1.3863"));
+                        "+ -0.0279 by the model's own scale or distance = 1.3863"));
   EXPECT_THAT(result.out, HasSubstr("= 4 / 8 = 0.5000"));
   EXPECT_THAT(result.out,
               HasSubstr("0.5000 x 1.0000 + 0.2500 x 1.0000 + 0.2500 x 1.0000 = 1.0000"));
