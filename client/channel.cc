@@ -85,6 +85,8 @@ std::shared_ptr<grpc::Channel> NewChannel(const std::string& target,
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMs);
   // Token vectors of many inputs are large; the server bounds them, not gRPC's default of 4 MiB.
   arguments.SetMaxReceiveMessageSize(-1);
+  // A token in plain text stays on this machine: http_proxy may be another.
+  if (credentials == nullptr && !token.empty()) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   if (credentials == nullptr) credentials = grpc::InsecureChannelCredentials();
   if (token.empty()) return grpc::CreateCustomChannel(target, credentials, arguments);
   std::vector<std::unique_ptr<ClientInterceptorFactoryInterface>> interceptors;

@@ -1,5 +1,7 @@
 #include "client/credentials.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <fstream>
 #include <iterator>
@@ -54,8 +56,11 @@ absl::StatusOr<std::string> ReadToken(const std::string& path) {
 }
 
 bool IsLocal(const std::string& target) {
-  return absl::StartsWith(target, "unix:") || absl::StartsWith(target, "localhost:") ||
-         absl::StartsWith(target, "127.") || absl::StartsWith(target, "[::1]:");
+  const std::string host = target.substr(0, target.rfind(':'));
+  in_addr address = {};
+  const bool loopback =
+      inet_pton(AF_INET, host.c_str(), &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
+  return loopback || absl::StartsWith(target, "unix:") || host == "localhost" || host == "[::1]";
 }
 
 }  // namespace contexture::client

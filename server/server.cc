@@ -24,7 +24,10 @@ constexpr absl::Duration kRefusalWindow = absl::Milliseconds(200);
 
 // A node's kubelet and a person who looks; each connection is short.
 constexpr int kMaxProbes = 64;
+constexpr int kMaxProbesPerPeer = 8;
 constexpr absl::Duration kProbeTimeout = absl::Seconds(5);
+// A probe is over long before; who stays longer keeps others out.
+constexpr absl::Duration kProbeAge = absl::Seconds(60);
 
 // A connection takes two descriptors; a quarter of all is left to the rest of the process.
 ConnectionLimits LimitsOf(const ConnectionBounds& bounds) {
@@ -35,10 +38,15 @@ ConnectionLimits LimitsOf(const ConnectionBounds& bounds) {
           .accepts_per_second = bounds.accepts_per_second};
 }
 
-std::vector<std::string> ServiceNames() {
-  return {v1::EncoderService::service_full_name(), grpc::health::v1::Health::service_full_name(),
-          grpc::reflection::v1::ServerReflection::service_full_name(),
-          grpc::reflection::v1alpha::ServerReflection::service_full_name()};
+std::vector<std::string> ServiceNames(const ServerOptions& options) {
+  std::vector<std::string> names = {
+      v1::EncoderService::service_full_name(), grpc::health::v1::Health::service_full_name(),
+      grpc::reflection::v1::ServerReflection::service_full_name(),
+      grpc::reflection::v1alpha::ServerReflection::service_full_name()};
+  if (options.load_reports) {
+    names.emplace_back(xds::service::orca::v3::OpenRcaService::service_full_name());
+  }
+  return names;
 }
 
 EncoderServiceOptions ServiceOptions(const ServerOptions& options) {
@@ -108,7 +116,7 @@ Server::Server(const ServerOptions& options, const Context& context)
       logger_(context.logger),
       lifecycle_(context.lifecycle),
       threads_(PlanThreads(options, DetectCpuGrant())),
-      reflection_(ServiceNames()),
+      reflection_(ServiceNames(options)),
       encoder_(ServiceOptions(options), Clock::Steady(), metrics_),
       load_reporter_(Clock::Steady(), metrics_, threads_.engine_workers),
       orca_([this] {
@@ -139,6 +147,7 @@ absl::Status Server::OpenCredentials() {
   CTX_ASSIGN_OR_RETURN(authorizer_, Authorizer::Open(options_.token_file, metrics_.access()));
   encoder_.Authorize(*authorizer_);
   reflection_.Authorize(*authorizer_);
+  orca_.Authorize(*authorizer_);
   if (options_.tls.enabled()) {
     CTX_ASSIGN_OR_RETURN(certificates_, CertificateStore::Open(options_.tls));
   }
@@ -151,14 +160,17 @@ absl::Status Server::OpenCredentials() {
 absl::Status Server::ListenForProbes() {
   if (options_.health_listen.empty()) return absl::OkStatus();
   grpc::ServerBuilder builder;
-  Configure(options_, builder);
+  ServerOptions options = options_;
+  options.connection.max_idle = options.connection.max_age = kProbeAge;
+  options.connection.max_age_grace = kProbeTimeout;
+  Configure(options, builder);
   builder.RegisterService(&health_);
-  CTX_ASSIGN_OR_RETURN(probes_,
-                       GrpcListener::Start({.address = options_.health_listen,
-                                            .credentials = grpc::InsecureServerCredentials(),
-                                            .limits = {.total = kMaxProbes},
-                                            .user_timeout = kProbeTimeout},
-                                           builder));
+  CTX_ASSIGN_OR_RETURN(
+      probes_, GrpcListener::Start({.address = options_.health_listen,
+                                    .credentials = grpc::InsecureServerCredentials(),
+                                    .limits = {.total = kMaxProbes, .per_peer = kMaxProbesPerPeer},
+                                    .user_timeout = kProbeTimeout},
+                                   builder));
   logger_.Info("probes",
                {{"address", options_.health_listen}, {"port", absl::StrCat(probes_->port())}});
   return absl::OkStatus();

@@ -1,5 +1,6 @@
 #include "server/security/transport.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <openssl/bio.h>
 #include <openssl/evp.h>
@@ -113,10 +114,15 @@ absl::Status Replace(const std::string& text, int& file) {
 
 std::string PathOf(int file) { return file < 0 ? "" : absl::StrCat("/proc/self/fd/", file); }
 
+bool IsLoopbackAddress(const std::string& host) {
+  in_addr address = {};
+  return inet_pton(AF_INET, host.c_str(), &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
+}
+
 bool IsLoopback(absl::string_view address) {
   if (absl::StartsWith(address, "unix:")) return true;
   const absl::string_view host = address.substr(0, address.rfind(':'));
-  return host == "localhost" || host == "[::1]" || absl::StartsWith(host, "127.");
+  return host == "localhost" || host == "[::1]" || IsLoopbackAddress(std::string(host));
 }
 
 }  // namespace

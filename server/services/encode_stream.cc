@@ -152,8 +152,7 @@ absl::Status EncodeStream::Check(const grpc::ByteBuffer& bytes, Item& item) {
   // Not refused here, where the id is not known yet: the gate holds what comes next, and the answer
   // may be refused.
   item.memory.Hold(RequestMemory(static_cast<int64_t>(bytes.Length())));
-  CTX_RETURN_IF_ERROR(
-      CheckFields(bytes, backend_.model, v1::EncodeStreamRequest::kRequestFieldNumber));
+  CTX_RETURN_IF_ERROR(CheckFields(bytes, backend_.model, *v1::EncodeStreamRequest::descriptor()));
   absl::Status parsed = Parse(bytes, item.request);
   const std::string& id = item.request.id();
   if (id.size() > kMaxStreamIdBytes) {
@@ -167,6 +166,7 @@ absl::Status EncodeStream::Check(const grpc::ByteBuffer& bytes, Item& item) {
   // The id of a broken message may itself be what is not UTF-8.
   if (parsed.ok() || IsAscii(id)) item.response.set_id(id);
   if (!parsed.ok()) return parsed;
+  if (options_.still_allowed) CTX_RETURN_IF_ERROR(options_.still_allowed());
   absl::MutexLock lock(&mutex_);
   if (!stopped_) return absl::OkStatus();
   return MakeError(ErrorReason::kServerDraining, "the server is shutting down");

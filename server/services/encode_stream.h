@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <memory>
 
 #include "contexture/v1/encoder.pb.h"
@@ -22,6 +23,8 @@ struct EncodeStreamOptions {
   // For an item of a stream without deadline.
   absl::Duration default_timeout = absl::InfiniteDuration();
   Caller caller;
+  // Whether the caller may still call, asked for each item: tokens expire. Null: yes.
+  std::function<absl::Status()> still_allowed;
 };
 
 // The reactor of EncodeStream. Every item gets exactly one answer, in the order of completion; a

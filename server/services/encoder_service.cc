@@ -31,11 +31,15 @@ void EncoderService::Drain() {
   streams_.StopAll();
 }
 
+absl::Status EncoderService::CheckCaller(const grpc::ServerContextBase& context,
+                                         Method method) const {
+  if (authorizer_ == nullptr) return absl::OkStatus();
+  return authorizer_->Check(context, kMethodNames[static_cast<size_t>(method)]);
+}
+
 absl::StatusOr<const Backend*> EncoderService::Admit(const grpc::ServerContextBase& context,
                                                      Method method) const {
-  if (authorizer_ != nullptr) {
-    CTX_RETURN_IF_ERROR(authorizer_->Check(context, kMethodNames[static_cast<size_t>(method)]));
-  }
+  CTX_RETURN_IF_ERROR(CheckCaller(context, method));
   if (draining_) return MakeError(ErrorReason::kServerDraining, "the server is shutting down");
   const Backend* backend = backend_;
   if (backend == nullptr) {
@@ -128,9 +132,11 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* EncoderService::Enc
     metrics_.RecordRequest(Method::kEncodeStream, status.code(), absl::ZeroDuration());
     return new RefusedStream(status);
   }
-  const EncodeStreamOptions options{.max_in_flight = options_.max_in_flight_per_stream,
-                                    .default_timeout = options_.default_timeout,
-                                    .caller = *caller};
+  const EncodeStreamOptions options{
+      .max_in_flight = options_.max_in_flight_per_stream,
+      .default_timeout = options_.default_timeout,
+      .caller = *caller,
+      .still_allowed = [this, context] { return CheckCaller(*context, Method::kEncodeStream); }};
   return contexture::EncodeStream::Open(*context, **backend, options, streams_);
 }
 

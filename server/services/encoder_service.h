@@ -65,6 +65,8 @@ class EncoderService final : public internal::EncoderServiceBase {
   // Parses the request and hands it to CALL, an EncodeCall or its like.
   template <typename Call, typename Request, typename Response>
   grpc::ServerUnaryReactor* StartCall(const UnaryContext& context, Method method);
+  // As Authorizer::Check.
+  absl::Status CheckCaller(const grpc::ServerContextBase& context, Method method) const;
   // Before anything of a request is read. UNAVAILABLE: starting or draining; as Authorizer::Check.
   absl::StatusOr<const Backend*> Admit(const grpc::ServerContextBase& context, Method method) const;
 

@@ -6,6 +6,7 @@
 
 #include "absl/time/clock.h"
 #include "grpcpp/alarm.h"
+#include "server/services/status_mapping.h"
 
 namespace contexture {
 
@@ -84,8 +85,24 @@ class OrcaService::ReportStream final : public grpc::ServerWriteReactor<LoadRepo
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
+namespace {
+
+class RefusedReports final : public grpc::ServerWriteReactor<LoadReporter::Report> {
+ public:
+  explicit RefusedReports(const absl::Status& status) { Finish(ToGrpcStatus(status)); }
+  void OnDone() override { delete this; }
+};
+
+}  // namespace
+
 grpc::ServerWriteReactor<LoadReporter::Report>* OrcaService::StreamCoreMetrics(
-    grpc::CallbackServerContext*, const xds::service::orca::v3::OrcaLoadReportRequest* request) {
+    grpc::CallbackServerContext* context,
+    const xds::service::orca::v3::OrcaLoadReportRequest* request) {
+  if (authorizer_ != nullptr) {
+    const absl::Status status =
+        authorizer_->Check(*context, "xds.service.orca.v3.OpenRcaService/StreamCoreMetrics");
+    if (!status.ok()) return new RefusedReports(status);
+  }
   absl::Duration interval = kDefaultInterval;
   if (request->has_report_interval()) {
     const auto& asked = request->report_interval();

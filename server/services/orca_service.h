@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "server/security/authorizer.h"
 #include "server/services/load_reporter.h"
 #include "server/services/server_stream.h"
 #include "xds/service/orca/v3/orca.grpc.pb.h"
@@ -20,6 +21,9 @@ class OrcaService final : public xds::service::orca::v3::OpenRcaService::Callbac
 
   explicit OrcaService(MakeReport make_report) : make_report_(std::move(make_report)) {}
 
+  // Who may call; before the first call. Without it everybody. AUTHORIZER outlives every call.
+  void Authorize(const Authorizer& authorizer) { authorizer_ = &authorizer; }
+
   // Ends all streams with UNAVAILABLE, and new ones at once. Never blocks.
   void Shutdown() { streams_.StopAll(); }
 
@@ -31,6 +35,7 @@ class OrcaService final : public xds::service::orca::v3::OpenRcaService::Callbac
       const xds::service::orca::v3::OrcaLoadReportRequest* request) override;
 
   const MakeReport make_report_;
+  const Authorizer* authorizer_ = nullptr;
   OpenStreams streams_;
 };
 
