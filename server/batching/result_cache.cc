@@ -85,9 +85,15 @@ void ResultCache::Insert(std::string key, CachedOutputs outputs) {
     by_key_.erase(entries_.back().key);
     entries_.pop_back();
   }
-  bytes_ += entry.bytes();
+  const int64_t added = entry.bytes();
   entries_.push_front(std::move(entry));
-  by_key_.emplace(entries_.front().key, entries_.begin());
+  try {
+    by_key_.emplace(entries_.front().key, entries_.begin());
+  } catch (...) {
+    entries_.pop_front();
+    throw;
+  }
+  bytes_ += added;
 }
 
 }  // namespace contexture

@@ -1,11 +1,14 @@
 #include "server/batching/sharing_batcher.h"
 
+#include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/cleanup/cleanup.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
+#include "core/base/without_exceptions.h"
 #include "server/batching/result_cache.h"
 
 namespace contexture {
@@ -19,6 +22,7 @@ struct Flight {
   int length = 0;
   absl::Duration deadline;
   TrafficClass traffic_class;
+  uint16_t tenant = 0;
   std::vector<Task> joined;
 };
 
@@ -34,7 +38,10 @@ constexpr TaskReport kNotComputed = {.cached = true};
 class SharingBatcher final : public Batcher {
  public:
   SharingBatcher(std::unique_ptr<Batcher> batcher, int64_t cache_bytes, BatcherMetrics& metrics)
-      : metrics_(metrics), cache_(cache_bytes), batcher_(std::move(batcher)) {}
+      : metrics_(metrics),
+        caches_(cache_bytes > 0),
+        cache_(cache_bytes),
+        batcher_(std::move(batcher)) {}
 
   absl::Status Schedule(std::vector<Task>& tasks) override ABSL_LOCKS_EXCLUDED(mutex_);
   // Tasks that joined another's computation hold no place in the queue; they are answered with it.
@@ -66,6 +73,7 @@ class SharingBatcher final : public Batcher {
   void Replace(Flight& flight) ABSL_LOCKS_EXCLUDED(mutex_);
 
   BatcherMetrics& metrics_;
+  const bool caches_;
   absl::Mutex mutex_;
   ResultCache cache_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, std::shared_ptr<Flight>> flights_ ABSL_GUARDED_BY(mutex_);
@@ -79,6 +87,7 @@ std::shared_ptr<Flight> SharingBatcher::TakeOff(std::string key, Task& task) {
                                                 .length = task.output_length(),
                                                 .deadline = task.deadline,
                                                 .traffic_class = task.traffic_class,
+                                                .tenant = task.tenant,
                                                 .joined = {}});
   task.done = [this, flight](absl::Status status, const TaskReport& report) {
     OnDone(flight, std::move(status), report);
@@ -102,7 +111,8 @@ void SharingBatcher::Sort(Task&& task, Sorted& sorted) {
   std::shared_ptr<Flight> flight;
   if (place == flights_.end()) {
     flight = TakeOff(std::move(key), task);
-  } else if (place->second->deadline <= task.deadline &&
+  } else if (place->second->tenant == task.tenant &&  // in whose queue it would wait
+             place->second->deadline <= task.deadline &&
              place->second->traffic_class <= task.traffic_class) {
     sorted.joined.emplace_back(std::move(task), place->second);
     return;
@@ -136,6 +146,12 @@ absl::Status SharingBatcher::Schedule(std::vector<Task>& tasks) {
       }
     });
     for (Task& task : tasks) Sort(std::move(task), sorted);
+    // What may throw comes before anything is admitted.
+    for (auto& [task, flight] : sorted.joined) {
+      std::vector<Task>& joined = flight->joined;
+      const size_t needed = joined.size() + sorted.joined.size();
+      if (needed > joined.capacity()) joined.reserve(std::max(needed, 2 * joined.capacity()));
+    }
     const absl::Status scheduled = batcher_->Schedule(sorted.computed);
     if (!scheduled.ok()) {
       tasks = Unsort(sorted);
@@ -166,20 +182,25 @@ void SharingBatcher::OnDone(const std::shared_ptr<Flight>& flight, absl::Status 
       flights_.erase(flight->key);
       joined.swap(flight->joined);
     }
-    if (status.ok() && (cache_.enabled() || !joined.empty())) {
-      outputs = CopyOutputs(flight->outputs, flight->length);
-    }
-    if (status.ok() && cache_.enabled()) {
-      cache_.Insert(flight->key, outputs);
-      metrics_.SetCacheBytes(cache_.bytes());
-    }
   }
+  // The slots of the one that was computed are valid until its `done`. Where memory runs out, those
+  // who joined fail, and it does not.
+  const absl::Status copied = WithoutExceptions([&] {
+    if (!status.ok() || (!caches_ && joined.empty())) return absl::OkStatus();
+    outputs = CopyOutputs(flight->outputs, flight->length);
+    if (!caches_) return absl::OkStatus();
+    absl::MutexLock lock(&mutex_);
+    cache_.Insert(flight->key, outputs);
+    metrics_.SetCacheBytes(cache_.bytes());
+    return absl::OkStatus();
+  });
   if (IsOfTheCaller(status.code())) Replace(*flight);
   std::move(flight->done)(status, report);
   for (Task& task : joined) {
-    if (status.ok()) RestoreOutputs(*outputs, task.outputs, flight->length);
+    if (outputs != nullptr) RestoreOutputs(*outputs, task.outputs, flight->length);
+    const absl::Status& result = status.ok() && outputs == nullptr ? copied : status;
     std::move(task.done)(
-        HasLeft(task) ? absl::CancelledError("the caller cancelled the request") : status,
+        HasLeft(task) ? absl::CancelledError("the caller cancelled the request") : result,
         kNotComputed);
   }
 }
@@ -192,6 +213,10 @@ void SharingBatcher::Replace(Flight& flight) {
     flight.joined.clear();
     if (joined.empty()) return;
     flights_.erase(flight.key);
+    // The most urgent first: the others wait for its place.
+    std::stable_sort(joined.begin(), joined.end(), [](const Task& a, const Task& b) {
+      return std::tie(a.traffic_class, a.deadline) < std::tie(b.traffic_class, b.deadline);
+    });
     for (size_t i = 0; i < joined.size(); ++i) {
       std::vector<Task> first;
       first.push_back(std::move(joined[i]));

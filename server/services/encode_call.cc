@@ -15,7 +15,8 @@ namespace {
 // Whether a task's failure is one of the whole request rather than of its input.
 bool IsRequestWide(absl::StatusCode code) {
   return code == absl::StatusCode::kDeadlineExceeded || code == absl::StatusCode::kCancelled ||
-         code == absl::StatusCode::kUnavailable;
+         code == absl::StatusCode::kUnavailable ||
+         code == absl::StatusCode::kResourceExhausted;  // refused when it took another's place
 }
 
 }  // namespace

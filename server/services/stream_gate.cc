@@ -1,6 +1,7 @@
 #include "server/services/stream_gate.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
 namespace contexture {
@@ -22,7 +23,12 @@ void StreamGate::Notify() {
   std::vector<Waiter> woken;
   {
     absl::MutexLock lock(&mutex_);
-    const auto stays = [this](const Waiter& waiter) { return crowded_(waiter.traffic_class); };
+    std::array<bool, kNumTrafficClasses> crowded;
+    for (int i = 0; i < kNumTrafficClasses; ++i)
+      crowded[i] = crowded_(static_cast<TrafficClass>(i));
+    const auto stays = [&](const Waiter& waiter) {
+      return !waiter.stream.expired() && crowded[static_cast<size_t>(waiter.traffic_class)];
+    };
     const auto first = std::partition(waiting_.begin(), waiting_.end(), stays);
     woken.assign(std::make_move_iterator(first), std::make_move_iterator(waiting_.end()));
     waiting_.erase(first, waiting_.end());

@@ -3,8 +3,10 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <type_traits>
 
 #include "absl/strings/str_cat.h"
+#include "contexture/v1/encoder.pb.h"
 #include "core/base/clock.h"
 #include "core/base/status_macros.h"
 #include "grpcpp/support/server_callback.h"
@@ -37,9 +39,11 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     backend_ = &backend;
     CTX_ASSIGN_OR_RETURN(caller_, CallerOf(*context_.context));
     memory_ = MemoryLease(backend.memory);
-    CTX_RETURN_IF_ERROR(
-        memory_.Grow(RequestMemory(static_cast<int64_t>(context_.request->Length()))));
-    CTX_RETURN_IF_ERROR(CheckFields(*context_.request, backend.model));
+    // The elements of a tensor's shape are eight times as large parsed.
+    constexpr int kTimes = std::is_same_v<Request, v1::AttendRequest> ? 2 : 1;
+    const auto length = static_cast<int64_t>(context_.request->Length());
+    CTX_RETURN_IF_ERROR(memory_.Grow(kTimes * RequestMemory(length)));
+    CTX_RETURN_IF_ERROR(CheckFields(*context_.request, backend.model, *Request::descriptor()));
     return Parse(*context_.request, request_);
   }
   const Caller& caller() const { return caller_; }

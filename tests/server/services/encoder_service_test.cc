@@ -191,6 +191,13 @@ TEST_F(EncoderServiceTest, MessageOfVeryManyFieldsIsRefusedBeforeItIsParsed) {
   status = Encode(request, response);
   EXPECT_THAT(status.error_message(), HasSubstr("2000 inputs, at most 1024"));
 
+  v1::EncodeRequest group;  // each of 2 bytes would become an object of dozens
+  v1::Input& input = *group.add_inputs();
+  input.GetReflection()->MutableUnknownFields(&input)->AddGroup(99);
+  status = Encode(group, response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("fields"));
+
   v1::EncodeStreamRequest item;
   item.set_id("many");
   for (int i = 0; i < 50000; ++i) item.mutable_request()->add_inputs();
