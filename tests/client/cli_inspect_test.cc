@@ -103,7 +103,8 @@ TEST_F(CliInspectTest, StepsSpellTheComputationOut) {
   EXPECT_THAT(result.out,
               HasSubstr("(1.0000 x 1.0000 + 1.0000 x 1.0000) / sqrt(2) = 2.0000 / 1.4142 "
                         "+ -0.0279 by the model's own scale or distance = 1.3863"));
-  EXPECT_THAT(result.out, HasSubstr("= 4 / 8 = 0.5000"));
+  EXPECT_THAT(result.out,
+              HasSubstr("exp(1.3863 - 1.3863) / (sum of such over the row) = 1 / 2 = 0.5000"));
   EXPECT_THAT(result.out,
               HasSubstr("0.5000 x 1.0000 + 0.2500 x 1.0000 + 0.2500 x 1.0000 = 1.0000"));
   EXPECT_EQ(request_.selections(0).kind(), v1::INSPECT_KIND_EMBEDDING_OUTPUT);
