@@ -1,8 +1,16 @@
 #include "tests/client/run_cli.h"
 
+#include <cstdlib>
 #include <sstream>
 
 namespace contexture::test_support {
+namespace {
+
+// ThreadSanitizer's tests run with libraries that only an instrumented program can load; gnuplot is
+// none. This program has loaded its own by now.
+[[maybe_unused]] const int kLibraryPathForgotten = unsetenv("LD_LIBRARY_PATH");
+
+}  // namespace
 
 CliResult RunContexture(const std::vector<std::string>& arguments, const std::string& server,
                         const std::string& in) {
