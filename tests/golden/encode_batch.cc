@@ -1,6 +1,10 @@
 #include "tests/golden/encode_batch.h"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <memory>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -44,6 +48,22 @@ absl::StatusOr<std::vector<SequenceVectors>> EncodeBatch(
     if (non_finite[i]) return absl::InternalError(absl::StrCat("sequence ", i, " is not finite"));
   }
   return results;
+}
+
+absl::StatusOr<std::vector<SequenceVectors>> EncodeAll(
+    const Engine& engine, const std::vector<std::vector<uint32_t>>& sequences, bool together) {
+  const std::unique_ptr<Workspace> workspace = engine.NewWorkspace();
+  std::vector<const std::vector<uint32_t>*> batch;
+  std::vector<SequenceVectors> vectors;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    batch.push_back(&sequences[i]);
+    if (together && i + 1 < sequences.size()) continue;
+    auto result = EncodeBatch(engine, *workspace, batch);
+    if (!result.ok()) return result.status();
+    std::move(result->begin(), result->end(), std::back_inserter(vectors));
+    batch.clear();
+  }
+  return vectors;
 }
 
 bool BitIdentical(const SequenceVectors& a, const SequenceVectors& b) {

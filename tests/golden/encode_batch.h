@@ -19,6 +19,10 @@ absl::StatusOr<std::vector<SequenceVectors>> EncodeBatch(
     const Engine& engine, Workspace& workspace,
     const std::vector<const std::vector<uint32_t>*>& sequences);
 
+// The vectors of all sequences, computed as one batch, or each as a batch of its own.
+absl::StatusOr<std::vector<SequenceVectors>> EncodeAll(
+    const Engine& engine, const std::vector<std::vector<uint32_t>>& sequences, bool together);
+
 // Whether both hold the same bits.
 bool BitIdentical(const SequenceVectors& a, const SequenceVectors& b);
 

@@ -23,7 +23,6 @@ namespace contexture {
 namespace {
 
 using test_support::BitIdentical;
-using test_support::EncodeBatch;
 using test_support::GoldenTensors;
 using test_support::IsOk;
 using test_support::MakeTensor;
@@ -79,19 +78,9 @@ class TransformerEncoderGoldenTest : public testing::TestWithParam<std::string> 
 
   // The vectors of all sequences as one batch, or each as a batch of its own.
   std::vector<SequenceVectors> Encode(bool together) {
-    const std::unique_ptr<Workspace> workspace = engine_->NewWorkspace();
-    std::vector<const std::vector<uint32_t>*> batch;
-    std::vector<SequenceVectors> vectors;
-    for (size_t i = 0; i < sequences_.size(); ++i) {
-      batch.push_back(&sequences_[i]);
-      if (together && i + 1 < sequences_.size()) continue;
-      auto result = EncodeBatch(*engine_, *workspace, batch);
-      EXPECT_THAT(result, IsOk());
-      if (!result.ok()) return {};
-      std::move(result->begin(), result->end(), std::back_inserter(vectors));
-      batch.clear();
-    }
-    return vectors;
+    auto vectors = test_support::EncodeAll(*engine_, sequences_, together);
+    EXPECT_THAT(vectors, IsOk());
+    return vectors.ok() ? *std::move(vectors) : std::vector<SequenceVectors>();
   }
 
   test_support::TemporaryDirectory directory_;
