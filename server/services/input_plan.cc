@@ -248,6 +248,11 @@ absl::StatusOr<std::vector<uint32_t>> PlanTarget(const v1::Input& input,
 absl::StatusOr<PlannedInput> PlanInput(const v1::Input& input, const std::string& field,
                                        const RequestPlan& plan, const ServedModel& model) {
   const InputContext context{field, plan, model};
+  if (!input.spans().empty()) {
+    return MakeError(ErrorReason::kOptionNotApplicable,
+                     absl::StrFormat("%d given, no output is of spans", input.spans_size()),
+                     {context.Field("spans"), {{"got", absl::StrCat(input.spans_size())}}});
+  }
   CTX_ASSIGN_OR_RETURN(std::vector<uint32_t> target, PlanTarget(input, context));
   CTX_ASSIGN_OR_RETURN(PlannedInput planned, PlanSource(input, context));
   planned.target_ids = std::move(target);

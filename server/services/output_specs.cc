@@ -12,6 +12,11 @@ std::string Field(int index, absl::string_view name) {
   return absl::StrFormat("outputs[%d].%s", index, name);
 }
 
+absl::Status NotComputed(int index, absl::string_view name) {
+  return MakeError(ErrorReason::kOptionNotApplicable, "this server does not compute it",
+                   {Field(index, name), {}});
+}
+
 absl::Status CheckEnums(const v1::OutputSpec& spec, int index) {
   if (!v1::OutputKind_IsValid(spec.kind())) {
     return UnknownEnumValue(Field(index, "kind"), spec.kind(), v1::OutputKind_MAX);
@@ -26,6 +31,12 @@ absl::Status CheckEnums(const v1::OutputSpec& spec, int index) {
   if (!v1::DataType_IsValid(spec.data_type())) {
     return UnknownEnumValue(Field(index, "data_type"), spec.data_type(), v1::DataType_MAX);
   }
+  if (spec.kind() > v1::OUTPUT_KIND_TOKENS) return NotComputed(index, "kind");
+  if (spec.data_type() > v1::DATA_TYPE_INT8) return NotComputed(index, "data_type");
+  if (spec.has_layer()) return NotComputed(index, "layer");
+  if (spec.top_k() != 0) return NotComputed(index, "top_k");
+  if (spec.has_windows()) return NotComputed(index, "windows");
+  if (spec.has_int8_ranges()) return NotComputed(index, "int8_ranges");
   return absl::OkStatus();
 }
 

@@ -36,6 +36,7 @@ const std::array<ErrorRow, kNumErrorReasons>& Table() {
       {Reason::kPoolingNotApplicable, "POOLING_NOT_APPLICABLE", Code::kInvalidArgument, kNoRetry},
       {Reason::kInt8NeedsNormalization, "INT8_NEEDS_NORMALIZATION", Code::kInvalidArgument,
        kNoRetry},
+      {Reason::kOptionNotApplicable, "OPTION_NOT_APPLICABLE", Code::kInvalidArgument, kNoRetry},
       {Reason::kAnswerTooLarge, "ANSWER_TOO_LARGE", Code::kInvalidArgument, kNoRetry},
       {Reason::kInputMissing, "INPUT_MISSING", Code::kInvalidArgument, kNoRetry},
       {Reason::kTextEmpty, "TEXT_EMPTY", Code::kInvalidArgument, kNoRetry},

@@ -28,6 +28,7 @@ enum class ErrorReason {
   kPromptUnknown,
   kPoolingNotApplicable,
   kInt8NeedsNormalization,
+  kOptionNotApplicable,
   kAnswerTooLarge,
   kInputMissing,
   kTextEmpty,
