@@ -70,6 +70,21 @@ void Gate(const GateArgs& args) {
   }
 }
 
+void Rotate(const RotateArgs& args) {
+  const int half = args.head_size / 2;
+  for (int r = 0; r < args.num_rows; ++r) {
+    const float* turn = args.turns + static_cast<size_t>(r) * args.head_size;
+    for (int i = 0; i < args.num_heads * half; ++i) {
+      float* pair = args.rows + static_cast<size_t>(r) * args.stride +
+                    static_cast<size_t>(i / half) * args.head_size + i % half;
+      const double first = pair[0], second = pair[half];
+      const double cosine = turn[i % half], sine = turn[half + i % half];
+      pair[0] = static_cast<float>(first * cosine - second * sine);
+      pair[half] = static_cast<float>(second * cosine + first * sine);
+    }
+  }
+}
+
 double Score(const AttentionArgs& args, int query, int key) {
   if (args.causal && key > query) return -INFINITY;
   if (args.window != 0 && std::abs(query - key) > args.window) return -INFINITY;

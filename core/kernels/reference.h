@@ -12,6 +12,7 @@ void Norm(const NormArgs& args);
 void Add(const AddArgs& args);
 void ApplyEpilogue(const EpilogueArgs& args);
 void Gate(const GateArgs& args);
+void Rotate(const RotateArgs& args);
 void Attend(const AttentionArgs& args);
 // What the softmax of query QUERY takes for key KEY: scaled and biased, -infinity where masked.
 double Score(const AttentionArgs& args, int query, int key);

@@ -58,6 +58,17 @@ struct GateArgs {
   Epilogue activation;
 };
 
+// Turns each head of a row: elements i and i + head_size / 2 become (first cos - second sin, second
+// cos + first sin) (rotary positions: Su et al. 2021), in place.
+struct RotateArgs {
+  float* rows;         // [num_rows, num_heads * head_size] at `stride`
+  const float* turns;  // [num_rows, head_size]: head_size / 2 cosines, then as many sines
+  int num_rows;
+  int num_heads;
+  int head_size;  // even
+  int stride;
+};
+
 // Scaled dot-product attention of one sequence and one head (Vaswani et al. 2017):
 // context = softmax(scale * query key^T) value, the softmax exact over the whole row.
 struct AttentionArgs {
@@ -93,6 +104,7 @@ struct VectorKernels {
   void (*epilogue)(const EpilogueArgs&);
   void (*attention)(const AttentionArgs&);
   void (*gate)(const GateArgs&);
+  void (*rotate)(const RotateArgs&);
   // output[c] = pooled input[0 .. rows)[c]; input [rows, size] dense.
   void (*pool)(PoolMode, const float* input, int rows, int size, float* output);
   // Sum of squares of x[0 .. size).

@@ -13,8 +13,8 @@ namespace contexture::kernels {
 
 extern const VectorKernels kVectorKernelsAvx2;
 const VectorKernels kVectorKernelsAvx2 = {
-    Isa::kAvx2,       CTX_SIMD::Norm, CTX_SIMD::Add,  CTX_SIMD::ApplyEpilogue,
-    CTX_SIMD::Attend, CTX_SIMD::Gate, CTX_SIMD::Pool, CTX_SIMD::SumOfSquares,
+    Isa::kAvx2,     CTX_SIMD::Norm,   CTX_SIMD::Add,  CTX_SIMD::ApplyEpilogue, CTX_SIMD::Attend,
+    CTX_SIMD::Gate, CTX_SIMD::Rotate, CTX_SIMD::Pool, CTX_SIMD::SumOfSquares,
 };
 
 }  // namespace contexture::kernels

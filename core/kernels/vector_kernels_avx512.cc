@@ -13,8 +13,8 @@ namespace contexture::kernels {
 
 extern const VectorKernels kVectorKernelsAvx512;
 const VectorKernels kVectorKernelsAvx512 = {
-    Isa::kAvx512,     CTX_SIMD::Norm, CTX_SIMD::Add,  CTX_SIMD::ApplyEpilogue,
-    CTX_SIMD::Attend, CTX_SIMD::Gate, CTX_SIMD::Pool, CTX_SIMD::SumOfSquares,
+    Isa::kAvx512,   CTX_SIMD::Norm,   CTX_SIMD::Add,  CTX_SIMD::ApplyEpilogue, CTX_SIMD::Attend,
+    CTX_SIMD::Gate, CTX_SIMD::Rotate, CTX_SIMD::Pool, CTX_SIMD::SumOfSquares,
 };
 
 }  // namespace contexture::kernels

@@ -13,8 +13,8 @@ namespace contexture::kernels {
 
 extern const VectorKernels kVectorKernelsGeneric;
 const VectorKernels kVectorKernelsGeneric = {
-    Isa::kGeneric,    CTX_SIMD::Norm, CTX_SIMD::Add,  CTX_SIMD::ApplyEpilogue,
-    CTX_SIMD::Attend, CTX_SIMD::Gate, CTX_SIMD::Pool, CTX_SIMD::SumOfSquares,
+    Isa::kGeneric,  CTX_SIMD::Norm,   CTX_SIMD::Add,  CTX_SIMD::ApplyEpilogue, CTX_SIMD::Attend,
+    CTX_SIMD::Gate, CTX_SIMD::Rotate, CTX_SIMD::Pool, CTX_SIMD::SumOfSquares,
 };
 
 }  // namespace contexture::kernels

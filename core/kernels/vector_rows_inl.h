@@ -8,6 +8,7 @@ using kernels::EpilogueArgs;
 using kernels::GateArgs;
 using kernels::NormArgs;
 using kernels::PoolMode;
+using kernels::RotateArgs;
 
 // Calls body(column, lanes) for each vector of a row; the last may be partial.
 template <typename Body>
@@ -128,6 +129,22 @@ inline void Gate(const GateArgs& args) {
       return GateRows<Relu>(args);
     case Epilogue::kBiasSilu:
       return GateRows<Silu>(args);
+  }
+}
+
+inline void Rotate(const RotateArgs& args) {
+  const int half = args.head_size / 2;
+  for (int r = 0; r < args.num_rows; ++r) {
+    const float* turn = args.turns + static_cast<size_t>(r) * args.head_size;
+    float* head = args.rows + static_cast<size_t>(r) * args.stride;
+    for (int h = 0; h < args.num_heads; ++h, head += args.head_size) {
+      ForEachVector(half, [&](int c, int lanes) {
+        const F32 cosine = LoadLanes(turn + c, lanes), sine = LoadLanes(turn + half + c, lanes);
+        const F32 first = LoadLanes(head + c, lanes), second = LoadLanes(head + half + c, lanes);
+        StoreLanes(first * cosine - second * sine, head + c, lanes);
+        StoreLanes(MulAdd(second, cosine, first * sine), head + half + c, lanes);
+      });
+    }
   }
 }
 

@@ -49,8 +49,9 @@ class PositionalEncoding {
   // What a fast path reads once, so that it need not call the above for each token.
   // The vectors of AddToEmbeddings, [positions, hidden_size]; null: they are no table.
   virtual const float* table() const { return nullptr; }
-  // Whether RotateQueryKey does anything.
-  virtual bool rotates() const { return false; }
+  // What RotateQueryKey turns by, [positions, head_size] as kernels::RotateArgs; null: it does
+  // nothing.
+  virtual const float* turns() const { return nullptr; }
   // By head, s with bias -s |i - j|: what BiasScores adds, for kernels::AttentionArgs. Empty: none.
   virtual absl::Span<const float> slopes() const { return {}; }
 

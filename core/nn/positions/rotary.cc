@@ -6,6 +6,9 @@
 #include <cstring>
 #include <vector>
 
+#include "core/base/cpu_info.h"
+#include "core/kernels/vector_kernels.h"
+
 namespace contexture::nn {
 
 namespace {
@@ -50,23 +53,17 @@ RotaryPositions::RotaryPositions(int num_positions, int head_size, const RotaryC
 }
 
 void RotaryPositions::RotateQueryKey(const QueryKeyRows& rows) const {
-  for (int position = 0; position < rows.length; ++position) {
-    const float* turn = turns_.data() + static_cast<size_t>(position) * head_size_;
-    const size_t at = static_cast<size_t>(position) * rows.stride;
-    Turn(turn, rows.num_heads, rows.query + at);
-    Turn(turn, rows.num_key_heads == 0 ? rows.num_heads : rows.num_key_heads, rows.key + at);
-  }
-}
-
-void RotaryPositions::Turn(const float* turn, int num_heads, float* row) const {
-  const int half = head_size_ / 2;
-  for (int head = 0; head < num_heads; ++head, row += head_size_) {
-    for (int i = 0; i < half; ++i) {
-      const float first = row[i], second = row[half + i];
-      row[i] = first * turn[i] - second * turn[half + i];
-      row[half + i] = second * turn[i] + first * turn[half + i];
-    }
-  }
+  const kernels::VectorKernels& kernels = kernels::GetVectorKernels(DetectIsa());
+  kernels::RotateArgs args = {.rows = rows.query,
+                              .turns = turns_.data(),
+                              .num_rows = rows.length,
+                              .num_heads = rows.num_heads,
+                              .head_size = head_size_,
+                              .stride = rows.stride};
+  kernels.rotate(args);
+  args.rows = rows.key;
+  if (rows.num_key_heads != 0) args.num_heads = rows.num_key_heads;
+  kernels.rotate(args);
 }
 
 void RotaryPositions::WriteMatrix(int length, float* matrix) const {

@@ -21,16 +21,13 @@ class RotaryPositions : public PositionalEncoding {
   RotaryPositions(int num_positions, int head_size, const RotaryConfig& config);
 
   void RotateQueryKey(const QueryKeyRows& rows) const override;
-  bool rotates() const override { return true; }
+  const float* turns() const override { return turns_.data(); }
   // Of a head: cosines in its first half, sines in its second.
   int columns() const override { return head_size_; }
   void WriteMatrix(int length, float* matrix) const override;
   size_t bytes() const override { return turns_.bytes(); }
 
  private:
-  // Turns all heads of one row.
-  void Turn(const float* turn, int num_heads, float* row) const;
-
   const int head_size_;
   AlignedBuffer<float> turns_;  // [positions, head_size], see columns()
 };

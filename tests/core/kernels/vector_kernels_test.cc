@@ -102,6 +102,18 @@ TEST_P(VectorKernelsTest, GateEqualsReference) {
   }
 }
 
+TEST_P(VectorKernelsTest, RotateEqualsReferenceAndLeavesTheRestOfARowAlone) {
+  for (int head_size : {2, 6, 12, 32, 34, 64, 128}) {
+    const int rows = 3, heads = 2, stride = heads * head_size + 3;
+    const auto turns = RandomFloats(rows * head_size, 1);
+    auto got = RandomFloats(rows * stride, 2), want = RandomFloats(rows * stride, 2);
+    kernels().rotate({got.data(), turns.data(), rows, heads, head_size, stride});
+    reference::Rotate({want.data(), turns.data(), rows, heads, head_size, stride});
+    EXPECT_LE(MaxDifference(got, want), kElementwiseTolerance) << head_size;
+    EXPECT_EQ(got[stride - 1], want[stride - 1]);
+  }
+}
+
 TEST_P(VectorKernelsTest, EpilogueLeavesElementsBetweenTheColumnsAndTheStrideAlone) {
   AlignedBuffer<float> tile(2 * 40), bias(33);
   for (size_t i = 0; i < tile.size(); ++i) tile[i] = 7.0f;

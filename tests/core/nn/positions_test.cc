@@ -245,7 +245,7 @@ TEST(NoPositionsTest, NothingIsAdded) {
   const auto positions = MakePositionalEncoding(Config(PositionKind::kNone, 4, 3), {});
   EXPECT_EQ(Added(*positions, 4, 3), Floats(12));
   EXPECT_EQ(Matrix(*positions, 4), Floats(12));
-  EXPECT_FALSE(positions->rotates());
+  EXPECT_EQ(positions->turns(), nullptr);
   EXPECT_TRUE(positions->slopes().empty());
 }
 
@@ -259,7 +259,7 @@ TEST(MakePositionalEncodingTest, EachKindActsInItsOwnPlaceAlone) {
     const bool adds = kind == PositionKind::kLearned || kind == PositionKind::kSinusoidal ||
                       kind == PositionKind::kSparse;
     EXPECT_EQ(Added(*positions, 8, 8) != Floats(64), adds);
-    EXPECT_EQ(positions->rotates(), kind == PositionKind::kRotary);
+    EXPECT_EQ(positions->turns() != nullptr, kind == PositionKind::kRotary);
     EXPECT_EQ(positions->slopes().empty(), kind != PositionKind::kAlibi);
     Floats scores(64, 1.0f), query(64, 1.0f), key(64, 1.0f);
     positions->BiasScores({scores.data(), 8, 1});
