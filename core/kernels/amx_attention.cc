@@ -252,7 +252,14 @@ class Attention {
 
 }  // namespace
 
+// The tiles take what BERT has; the vector unit takes the rest.
 void AttendHeads(const AttentionArgs& args) {
+  const bool masked = args.causal || args.window != 0;
+  const bool biased = args.alibi_slopes != nullptr || args.distance_bias != nullptr;
+  const bool grouped = args.key_value_heads != 0 && args.key_value_heads != args.heads;
+  if (masked || biased || grouped || args.context == nullptr || args.head_size > 64) {
+    return avx512::AttendHeads(args);
+  }
   if (args.head_size == 32) {
     Attention<1>(args).Run();
   } else {

@@ -166,9 +166,14 @@ void ActivationGemm(const GemmArgs& g, const ActivationOutput& out) {
     const float* bias = out.bias + column;
     const Vector a = _mm512_add_ps(_mm512_load_ps(values), _mm512_loadu_ps(bias));
     const Vector b = _mm512_add_ps(_mm512_load_ps(values + 16), _mm512_loadu_ps(bias + 16));
-    StoreActivations<kFormat>(Activate<kFormat, kEpilogue>(a), Activate<kFormat, kEpilogue>(b),
-                              out.output + static_cast<size_t>(row) * out.stride + column,
-                              out.low_offset);
+    uint16_t* to = out.output + static_cast<size_t>(row) * out.stride;
+    if (out.gated) {
+      StoreActivations<kFormat>(_mm512_mul_ps(Activate<kFormat, kEpilogue>(a), b), to + column / 2,
+                                out.low_offset);
+    } else {
+      StoreActivations<kFormat>(Activate<kFormat, kEpilogue>(a), Activate<kFormat, kEpilogue>(b),
+                                to + column, out.low_offset);
+    }
   });
 }
 

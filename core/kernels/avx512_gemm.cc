@@ -24,13 +24,16 @@ struct Bf16Arithmetic {
   static void Store(Vector low, Vector high, uint16_t* output) {
     StoreActivations<Format::kBf16>(low, high, output, 0);
   }
+  static void Store(Vector values, uint16_t* output) {
+    StoreActivations<Format::kBf16>(values, output, 0);
+  }
 };
 
 }  // namespace
 
 void GemmActivation(Format /*format*/, const GemmArgs& gemm, const ActivationOutput& output) {
-  WithConstantEpilogue(output.epilogue, [&](auto epilogue) {
-    ActivationGemm<Bf16Arithmetic, decltype(epilogue)::value>(gemm, output);
+  WithConstantEpilogue(output, [&](auto epilogue, auto gated) {
+    ActivationGemm<Bf16Arithmetic, decltype(epilogue)::value, decltype(gated)::value>(gemm, output);
   });
 }
 

@@ -108,46 +108,64 @@ inline void FloatGemm(const GemmArgs& g, const FloatOutput& out) {
   });
 }
 
-// activation(values + bias) of 32 columns.
-template <Epilogue kEpilogue>
+// activation(values + bias) of 32 columns; kGated: activation(gate + bias) * (up + bias) in the
+// first of the results.
+template <Epilogue kEpilogue, bool kGated>
 inline void ActivatePanel(const float* values, const float* bias, Vector (&result)[2]) {
   for (int half = 0; half < 2; ++half) {
-    result[half] = Activate<Format::kBf16, kEpilogue>(
-        _mm512_add_ps(_mm512_loadu_ps(values + half * 16), _mm512_loadu_ps(bias + half * 16)));
+    result[half] =
+        _mm512_add_ps(_mm512_loadu_ps(values + half * 16), _mm512_loadu_ps(bias + half * 16));
+  }
+  result[0] = Activate<Format::kBf16, kEpilogue>(result[0]);
+  if constexpr (kGated) {
+    result[0] = _mm512_mul_ps(result[0], result[1]);
+  } else {
+    result[1] = Activate<Format::kBf16, kEpilogue>(result[1]);
   }
 }
 
-// Stores activations with Arithmetic::Store(low, high, output).
-template <typename Arithmetic, Epilogue kEpilogue>
+// Columns of the output that a panel makes.
+template <bool kGated>
+constexpr int kPanelOutputs = kGated ? kPanel / 2 : kPanel;
+
+// Stores activations with Arithmetic::Store(low, high, output) or, gated, Store(values, output).
+template <typename Arithmetic, Epilogue kEpilogue, bool kGated>
 inline void ActivationGemm(const GemmArgs& g, const ActivationOutput& out) {
   alignas(64) float sums[kMaxRows * kPanel];
   ForEachProduct(g, [&](const Block& block) {
-    const int column = block.panel * kPanel;
     Arithmetic::Multiply(g, block, {sums, kPanel, false});
-    uint16_t* to = out.output + static_cast<size_t>(block.row) * out.stride + column;
+    uint16_t* to = out.output + static_cast<size_t>(block.row) * out.stride +
+                   block.panel * kPanelOutputs<kGated>;
     for (int r = 0; r < block.rows; ++r, to += out.stride) {
       Vector v[2];
-      ActivatePanel<kEpilogue>(sums + r * kPanel, out.bias + column, v);
-      Arithmetic::Store(v[0], v[1], to);
+      ActivatePanel<kEpilogue, kGated>(sums + r * kPanel, out.bias + block.panel * kPanel, v);
+      if constexpr (kGated) {
+        Arithmetic::Store(v[0], to);
+      } else {
+        Arithmetic::Store(v[0], v[1], to);
+      }
     }
   });
 }
 
-// Calls body with the epilogue as a constant.
+// Calls body with the epilogue and whether it is gated as constants.
 template <typename Body>
-inline void WithConstantEpilogue(Epilogue epilogue, const Body& body) {
-  switch (epilogue) {
+inline void WithConstantEpilogue(const ActivationOutput& output, const Body& body) {
+  const auto with = [&](auto epilogue) {
+    output.gated ? body(epilogue, std::true_type()) : body(epilogue, std::false_type());
+  };
+  switch (output.epilogue) {
     case Epilogue::kNone:
     case Epilogue::kBias:
-      return body(std::integral_constant<Epilogue, Epilogue::kBias>());
+      return with(std::integral_constant<Epilogue, Epilogue::kBias>());
     case Epilogue::kBiasGeluErf:
-      return body(std::integral_constant<Epilogue, Epilogue::kBiasGeluErf>());
+      return with(std::integral_constant<Epilogue, Epilogue::kBiasGeluErf>());
     case Epilogue::kBiasGeluTanh:
-      return body(std::integral_constant<Epilogue, Epilogue::kBiasGeluTanh>());
+      return with(std::integral_constant<Epilogue, Epilogue::kBiasGeluTanh>());
     case Epilogue::kBiasRelu:
-      return body(std::integral_constant<Epilogue, Epilogue::kBiasRelu>());
+      return with(std::integral_constant<Epilogue, Epilogue::kBiasRelu>());
     case Epilogue::kBiasSilu:
-      return body(std::integral_constant<Epilogue, Epilogue::kBiasSilu>());
+      return with(std::integral_constant<Epilogue, Epilogue::kBiasSilu>());
   }
 }
 

@@ -5,6 +5,8 @@
 // The functions behind the tables of mixed_dispatch.cc, each compiled for its instruction set.
 namespace contexture::kernels::mixed {
 
+constexpr int StrideOr(int stride, int size) { return stride == 0 ? size : stride; }
+
 // AVX-512 BF16.
 void NormRows(Format format, const NormArgs& args);
 void ConvertRows(Format format, const ConvertArgs& args);

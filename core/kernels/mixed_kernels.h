@@ -12,10 +12,10 @@
 // instruction sets share the layouts below, which are those of AMX tiles.
 namespace contexture::kernels::mixed {
 
-// How activations travel between kernels. Rows hold `columns` (a multiple of kDepth) bfloat16
-// values; with kSplit the low halves follow the high ones, x = high + low with 16 bits of
-// significand, and a product is the sum of three: high high + low high + high low. With kInt8 they
-// hold bytes q of x factor = scale (q - zero) and, behind them, the row's own Quantization;
+// How activations travel between kernels. Rows hold `columns` bfloat16 values, and zeros up to a
+// multiple of kDepth; with kSplit the low halves follow the high ones, x = high + low with 16 bits
+// of significand, and a product is the sum of three: high high + low high + high low. With kInt8
+// they hold bytes q of x factor = scale (q - zero) and, behind them, the row's own Quantization;
 // `factor` belongs to the column and evens out the ranges of columns (SmoothQuant: Xiao et al.
 // 2023).
 enum class Format { kBf16, kSplit, kInt8 };
@@ -26,7 +26,7 @@ struct Quantization {
   int32_t zero;  // 0 .. 255
 };
 
-inline constexpr int kDepth = 32;  // depth of one tile product; column counts are multiples of it
+inline constexpr int kDepth = 32;  // depth of one tile product
 inline constexpr int kPanel = 32;  // output columns of a weight panel
 // Columns that one call of gemm_activation can quantize: a row of them is held in fast memory.
 inline constexpr int kMaxQuantizedColumns = 384;
@@ -34,6 +34,7 @@ inline constexpr int kMaxQuantizedColumns = 384;
 // whole.
 inline constexpr int kSpareRows = 32;
 
+// The widths of packed weights and of activations in memory: multiples of kDepth and kPanel.
 constexpr int RoundUpToPanel(int n) { return (n + kPanel - 1) / kPanel * kPanel; }
 // Depth of a packed step: the tiles have rows of 64 bytes.
 constexpr int StepDepth(Format format) { return format == Format::kInt8 ? 64 : kDepth; }
@@ -42,7 +43,8 @@ constexpr int StepsFor(Format format, int depth) {
 }
 // Elements from the start of a row to the low halves (kSplit) or the Quantization (kInt8).
 constexpr int LowOffset(Format format, int columns) {
-  return format == Format::kInt8 ? StepsFor(format, columns) * StepDepth(format) / 2 : columns;
+  return format == Format::kInt8 ? StepsFor(format, columns) * StepDepth(format) / 2
+                                 : RoundUpToPanel(columns);
 }
 // Elements between activation rows: padded by a cache line so that rows do not share cache sets
 // (and to hold the Quantization).
@@ -66,7 +68,9 @@ struct GemmArgs {
   const int32_t* column_sums;  // kInt8: [32 * panels], of the packed weights over these steps
 };
 
-// Where activation(product + bias) goes, as activations.
+// Where activation(product + bias) goes, as activations. `gated`: the panels are those of a
+// MixedLinear of Stacking::kGated, and activation(gate + bias) * (up + bias) goes there, half as
+// many columns.
 struct ActivationOutput {
   uint16_t* output;
   int stride;
@@ -74,6 +78,7 @@ struct ActivationOutput {
   const float* bias;
   Epilogue epilogue;  // not kNone
   Format format;      // the input's; or kBf16 of a kInt8 input; kInt8: kMaxQuantizedColumns at most
+  bool gated = false;
 };
 
 // Where the product goes as floats; with `bias`, added. `accumulate`: added to what is there.
@@ -87,10 +92,13 @@ struct FloatOutput {
 // output = norm(input + bias + residual) * gamma + beta, as floats and as activations.
 struct NormArgs {
   kernels::NormArgs norm;
-  uint16_t* activations;
+  uint16_t* activations;  // null: as floats alone
   int stride;
   int low_offset;
   const float* factors;  // kInt8: [size], of the columns; null: all 1
+  float* sum = nullptr;  // [rows, size]: input + bias + residual; may be `residual`. Null: not kept
+  int input_stride = 0;  // of norm.input; 0: norm.size
+  int output_stride = 0;  // of norm.output; 0: norm.size
 };
 
 // Floats to activations.
@@ -105,22 +113,32 @@ struct ConvertArgs {
   const float* factors;  // kInt8: [columns]; null: all 1
 };
 
+// Attention of all heads of one sequence, as kernels::AttentionArgs.
 struct AttentionArgs {
   const uint16_t* query;  // [length, heads * head_size] at `stride`: head h at column h * head_size
-  const uint16_t* key;
-  const uint16_t* value;
-  uint16_t* context;  // [length, heads * head_size] at `context_stride`; null: float_context
+  const uint16_t* key;    // [length, key_value_heads * head_size] at `stride`
+  const uint16_t* value;  // likewise
+  uint16_t* context;      // [length, heads * head_size] at `context_stride`; null: float_context
   int length;
   int heads;
-  int head_size;  // 32 or 64
+  int head_size;  // SupportsHeadSize
   int stride;
   int context_stride;
   float scale;
   char* scratch;                   // AttentionScratchBytes(length, head_size), 64-byte aligned
-  float* float_context = nullptr;  // the same as floats; not in the AMX kernels
+  float* float_context = nullptr;  // the same as floats
+  int key_value_heads = 0;         // divides heads; 0: heads
+  bool causal = false;
+  int window = 0;
+  const float* alibi_slopes = nullptr;   // [heads]; null: none
+  const float* distance_bias = nullptr;  // of head 0
+  size_t distance_stride = 0;            // to the distance_bias of the next head
 };
 size_t AttentionScratchBytes(int length, int head_size);
-constexpr bool SupportsHeadSize(int head_size) { return head_size == 32 || head_size == 64; }
+inline constexpr int kMaxHeadSize = 256;
+constexpr bool SupportsHeadSize(int head_size) {
+  return head_size % kDepth == 0 && head_size <= kMaxHeadSize;
+}
 
 // The kernels of one instruction set.
 struct Kernels {
@@ -128,8 +146,8 @@ struct Kernels {
   void (*gemm_activation)(Format, const GemmArgs&, const ActivationOutput&);
   void (*gemm_float)(Format, const GemmArgs&, const FloatOutput&);
   void (*norm)(Format, const NormArgs&);
-  void (*attention)(const AttentionArgs&);  // in bfloat16; null: the instruction set has none
-  void (*convert)(Format, const ConvertArgs&);
+  void (*attention)(const AttentionArgs&);      // in bfloat16; null: the instruction set has none
+  void (*convert)(Format, const ConvertArgs&);  // also to kBf16, where there is attention
   // Sets up this thread's tile registers where there are some; every use of the kernels lies
   // between the two.
   void (*acquire_tiles)();

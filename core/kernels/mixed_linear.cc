@@ -30,18 +30,42 @@ AlignedBuffer<float> InputFactors(absl::Span<const float> ranges, const char* co
   return factors;
 }
 
+// Which feature of the stacked parts, `count` in all, each column of the panels holds; -1: zeros.
+std::vector<int> PanelOrder(int count, Stacking stacking) {
+  const bool gated = stacking == Stacking::kGated;
+  const int part = gated ? count / 2 : count;
+  std::vector<int> order;
+  for (int out = 0; out < RoundUpToPanel(part); ++out) order.push_back(out < part ? out : -1);
+  if (!gated) return order;
+  constexpr int kHalf = kPanel / 2;
+  std::vector<int> both(2 * order.size());
+  for (size_t i = 0; i < both.size(); ++i) {
+    const int feature = order[i / kPanel * kHalf + i % kHalf];
+    both[i] = feature >= 0 && i % kPanel >= kHalf ? part + feature : feature;
+  }
+  return both;
+}
+
 }  // namespace
 
-MixedLinear::MixedLinear(Format format, absl::Span<const LinearPart> parts, const Int8Spec& int8)
+MixedLinear::MixedLinear(Format format, absl::Span<const LinearPart> parts, const Int8Spec& int8,
+                         Stacking stacking)
     : format_(format) {
   const StackedWeights stacked(parts);
   in_features_ = static_cast<int>(parts[0].weight.shape[1]);
-  out_features_ = stacked.out_features();
   depth_chunk_ = int8.depth_chunk == 0 ? in_features_ : int8.depth_chunk;
-  bias_ = stacked.Bias();
-  std::vector<const char*> rows(out_features_);
-  for (int out = 0; out < out_features_; ++out) rows[out] = stacked.Row(out);
-  packed_ = AlignedBuffer<uint16_t>(static_cast<size_t>(RoundUpToPanel(out_features_)) / kPanel *
+  const std::vector<int> order = PanelOrder(stacked.out_features(), stacking);
+  out_features_ = static_cast<int>(order.size());
+  const AlignedBuffer<float> bias = stacked.Bias();
+  bias_ = AlignedBuffer<float>(out_features_);
+  const std::vector<float> zeros(in_features_);
+  std::vector<const char*> rows(out_features_, reinterpret_cast<const char*>(zeros.data()));
+  for (int out = 0; out < out_features_; ++out) {
+    if (order[out] < 0) continue;
+    rows[out] = stacked.Row(order[out]);
+    bias_[out] = bias[order[out]];
+  }
+  packed_ = AlignedBuffer<uint16_t>(static_cast<size_t>(out_features_) / kPanel *
                                     StepsFor(format, in_features_) * StepElements(format));
   if (format == Format::kInt8) {
     PackInt8(rows.data(), int8);
@@ -67,7 +91,7 @@ size_t MixedLinear::weight_bytes() const {
 GemmArgs MixedLinear::Columns(int first_out, int outs) const {
   GemmArgs gemm = Depth(0, in_features_);
   gemm.weights += static_cast<size_t>(first_out / kPanel) * gemm.panel_stride;
-  gemm.panels = outs / kPanel;
+  gemm.panels = RoundUpToPanel(outs) / kPanel;
   gemm.weight_scale += first_out;
   gemm.column_sums += first_out;
   return gemm;

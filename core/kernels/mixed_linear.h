@@ -17,22 +17,29 @@ struct Int8Spec {
   int depth_chunk = 0;  // the `ins` of Depth; 0: all
 };
 
-// A linear layer's weights packed in panels, and its bias. Immutable, thread safe. Both feature
-// counts must be multiples of 32.
+// How the output features of parts lie in the panels. kInOrder: one part after another. kGated: of
+// two parts of one size, the gate and what it gates, 16 columns of each in every panel, so that a
+// product's epilogue finds them side by side.
+enum class Stacking { kInOrder, kGated };
+
+// A linear layer's weights packed in panels, and its bias. The output features are followed by
+// zeros up to a multiple of kPanel (kGated: each part's are). Immutable, thread safe.
 class MixedLinear {
  public:
-  MixedLinear(Format format, absl::Span<const LinearPart> parts, const Int8Spec& int8 = {});
+  MixedLinear(Format format, absl::Span<const LinearPart> parts, const Int8Spec& int8 = {},
+              Stacking stacking = Stacking::kInOrder);
 
   int in_features() const { return in_features_; }
-  int out_features() const { return out_features_; }
-  const float* bias() const { return bias_.data(); }
+  int out_features() const { return out_features_; }  // with the zeros
+  const float* bias() const { return bias_.data(); }  // [out], as the panels
   // [in]: what activations must be multiplied by before they are quantized; null: nothing.
   const float* input_factors() const {
     return input_factors_.size() == 0 ? nullptr : input_factors_.data();
   }
   size_t weight_bytes() const;
 
-  // The product over all inputs for output features [first_out, first_out + outs).
+  // The product over all inputs for output features [first_out, first_out + outs) of the panels;
+  // `first_out` is a multiple of kPanel, `outs` is rounded up to one.
   GemmArgs Columns(int first_out, int outs) const;
   // The product over inputs [first_in, first_in + ins) for all output features.
   GemmArgs Depth(int first_in, int ins) const;

@@ -33,6 +33,17 @@ inline void StoreActivations(Vector a, Vector b, uint16_t* output, int low_offse
                         Narrow(_mm512_sub_ps(a, Widen(high_a)), _mm512_sub_ps(b, Widen(high_b))));
   }
 }
+
+// The same for 16 values.
+template <Format kFormat>
+inline void StoreActivations(Vector x, uint16_t* output, int low_offset) {
+  const __m256i high = Narrow(x);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(output), high);
+  if constexpr (kFormat == Format::kSplit) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(output + low_offset),
+                        Narrow(_mm512_sub_ps(x, Widen(high))));
+  }
+}
 #endif
 
 // 2^x. kAccurate: within 2e-7 relative; else within 1e-4, below what bfloat16 can show.

@@ -83,15 +83,13 @@ struct Int8Arithmetic {
     return _mm512_cvtepi32_epi16(_mm512_srli_epi32(kept, 16));
   }
   static void Store(Vector low, Vector high, uint16_t* output) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(output), NarrowHalf(low));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(output + 16), NarrowHalf(high));
+    Store(low, output);
+    Store(high, output + 16);
+  }
+  static void Store(Vector values, uint16_t* output) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(output), NarrowHalf(values));
   }
 };
-
-inline Vector LoadScaled(const float* values, const float* factors, int column) {
-  const Vector x = _mm512_loadu_ps(values + column);
-  return factors == nullptr ? x : _mm512_mul_ps(x, _mm512_loadu_ps(factors + column));
-}
 
 struct QuantizedRow {
   uint16_t* output;
@@ -100,10 +98,19 @@ struct QuantizedRow {
   const float* factors;
 };
 
+// 16 values from `column` on, zero past the last one.
+inline Vector LoadScaled(const float* values, const QuantizedRow& row, int column) {
+  const int left = row.columns - column;
+  const auto mask = static_cast<__mmask16>(left >= 16 ? 0xffff : (1 << left) - 1);
+  const Vector x = _mm512_maskz_loadu_ps(mask, values + column);
+  if (row.factors == nullptr) return x;
+  return _mm512_mul_ps(x, _mm512_maskz_loadu_ps(mask, row.factors + column));
+}
+
 void QuantizeRow(const float* values, const QuantizedRow& row) {
   Vector low = _mm512_setzero_ps(), high = _mm512_setzero_ps(), unfit = _mm512_setzero_ps();
   for (int c = 0; c < row.columns; c += 16) {
-    const Vector x = LoadScaled(values, row.factors, c);
+    const Vector x = LoadScaled(values, row, c);
     low = _mm512_min_ps(low, x);
     high = _mm512_max_ps(high, x);
     unfit = _mm512_fmadd_ps(x, _mm512_setzero_ps(), unfit);
@@ -118,7 +125,7 @@ void QuantizeRow(const float* values, const QuantizedRow& row) {
   auto* bytes = reinterpret_cast<uint8_t*>(row.output);
   const __m512i zero = _mm512_set1_epi32(quantization.zero);
   for (int c = 0; c < row.columns; c += 16) {
-    const Vector x = LoadScaled(values, row.factors, c);
+    const Vector x = LoadScaled(values, row, c);
     const __m512i q =
         _mm512_add_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(x, _mm512_set1_ps(inverse))), zero);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes + c),
@@ -127,19 +134,20 @@ void QuantizeRow(const float* values, const QuantizedRow& row) {
 }
 
 // Rows outside: all columns of a row must be known before it is quantized.
-template <Epilogue kEpilogue>
+template <Epilogue kEpilogue, bool kGated>
 void QuantizedGemm(const GemmArgs& g, const ActivationOutput& out) {
   alignas(64) float values[kMaxRows * kMaxQuantizedColumns];
-  const int columns = g.panels * kPanel;
+  alignas(64) float sums[kMaxRows * kPanel];
+  const int columns = g.panels * kPanelOutputs<kGated>;
   ForEachBlock(g.rows, [&](int row, int rows) {
     for (int panel = 0; panel < g.panels; ++panel) {
-      float* sums = values + panel * kPanel;
-      Int8Arithmetic::Multiply(g, {row, rows, panel}, {sums, columns, false});
-      for (int r = 0; r < rows; ++r, sums += columns) {
+      Int8Arithmetic::Multiply(g, {row, rows, panel}, {sums, kPanel, false});
+      float* to = values + panel * kPanelOutputs<kGated>;
+      for (int r = 0; r < rows; ++r, to += columns) {
         Vector v[2];
-        ActivatePanel<kEpilogue>(sums, out.bias + panel * kPanel, v);
-        _mm512_storeu_ps(sums, v[0]);
-        _mm512_storeu_ps(sums + 16, v[1]);
+        ActivatePanel<kEpilogue, kGated>(sums + r * kPanel, out.bias + panel * kPanel, v);
+        _mm512_storeu_ps(to, v[0]);
+        if constexpr (!kGated) _mm512_storeu_ps(to + 16, v[1]);
       }
     }
     for (int r = 0; r < rows; ++r) {
@@ -152,11 +160,12 @@ void QuantizedGemm(const GemmArgs& g, const ActivationOutput& out) {
 }  // namespace
 
 void GemmActivation(Format /*format*/, const GemmArgs& gemm, const ActivationOutput& output) {
-  WithConstantEpilogue(output.epilogue, [&](auto epilogue) {
+  WithConstantEpilogue(output, [&](auto epilogue, auto gated) {
     if (output.format == Format::kInt8) {
-      QuantizedGemm<decltype(epilogue)::value>(gemm, output);
+      QuantizedGemm<decltype(epilogue)::value, decltype(gated)::value>(gemm, output);
     } else {
-      ActivationGemm<Int8Arithmetic, decltype(epilogue)::value>(gemm, output);
+      ActivationGemm<Int8Arithmetic, decltype(epilogue)::value, decltype(gated)::value>(gemm,
+                                                                                        output);
     }
   });
 }
@@ -168,18 +177,28 @@ void GemmFloat(Format /*format*/, const GemmArgs& gemm, const FloatOutput& outpu
 void NormRows(Format /*format*/, const NormArgs& args) {
   const VectorKernels& kernels = GetVectorKernels(Isa::kAvx512Vnni);
   kernels::NormArgs row = args.norm;
+  const int size = row.size;
   row.rows = 1;
   for (int r = 0; r < args.norm.rows; ++r) {
+    const size_t at = static_cast<size_t>(r) * size;
+    row.input = args.norm.input + static_cast<size_t>(r) * StrideOr(args.input_stride, size);
+    row.output = args.norm.output + static_cast<size_t>(r) * StrideOr(args.output_stride, size);
+    row.bias = args.norm.bias;
+    row.residual = args.norm.residual == nullptr ? nullptr : args.norm.residual + at;
+    if (args.sum != nullptr) {
+      kernels.add({row.input, row.bias, row.residual, args.sum + at, 1, size});
+      row.input = args.sum + at;
+      row.bias = row.residual = nullptr;
+    }
     kernels.norm(row);
+    if (args.activations == nullptr) continue;
     QuantizeRow(row.output, {args.activations + static_cast<size_t>(r) * args.stride,
-                             args.low_offset, row.size, args.factors});
-    row.input += row.size;
-    row.output += row.size;
-    if (row.residual != nullptr) row.residual += row.size;
+                             args.low_offset, size, args.factors});
   }
 }
 
-void ConvertRows(Format /*format*/, const ConvertArgs& args) {
+void ConvertRows(Format format, const ConvertArgs& args) {
+  if (format == Format::kBf16) return mixed::ConvertRows(format, args);
   for (int r = 0; r < args.rows; ++r) {
     QuantizeRow(args.input + static_cast<size_t>(r) * args.input_stride,
                 {args.output + static_cast<size_t>(r) * args.stride, args.low_offset, args.columns,

@@ -9,30 +9,30 @@ namespace {
 class RangeObserver : public Observer {
  public:
   explicit RangeObserver(const EncoderConfig& config)
-      : hidden_(config.hidden_size), head_size_(config.attention.head_size) {
-    const size_t attention = static_cast<size_t>(config.attention.num_heads) * head_size_;
-    const std::vector<float> hidden(hidden_);
-    ranges_.assign(config.num_layers, {hidden, std::vector<float>(attention), hidden});
+      : hidden_(config.hidden_size),
+        head_size_(config.attention.head_size),
+        layers_per_weights_(config.num_layers / config.num_layer_weights) {
+    const std::vector<float> hidden(hidden_), attention(config.attention.query_size());
+    ranges_.assign(config.num_layer_weights, {hidden, attention, hidden});
   }
 
   void BeginSequence(int length) { length_ = length; }
-  void OnEmbedding(EmbeddingStep step, const float* rows) override {
-    if (step == EmbeddingStep::kOutput) Widen(rows, length_, hidden_, ranges_.front().input.data());
+  void OnEmbedding(EmbeddingStep /*step*/, const float* /*rows*/) override {}
+  void BeginLayer(int layer) override { layer_ = layer / layers_per_weights_; }
+  void OnAttentionInput(const float* input) override {
+    Widen(input, length_, hidden_, ranges_[layer_].input.data());
   }
-  void BeginLayer(int layer) override { layer_ = layer; }
   void OnAttention(int head, const kernels::AttentionArgs& args) override {
     float* ranges = ranges_[layer_].context.data() + static_cast<size_t>(head) * head_size_;
     for (int r = 0; r < args.query_length; ++r) {
       Widen(args.context + static_cast<size_t>(r) * args.context_stride, 1, head_size_, ranges);
     }
   }
-  void OnAttentionOutput(int /*first*/, int rows, const float* hidden) override {
-    Widen(hidden, rows, hidden_, ranges_[layer_].attention_output.data());
+  void OnAttentionOutput(int /*first*/, int /*rows*/, const float* /*hidden*/) override {}
+  void OnFeedForwardInput(int /*first*/, int rows, const float* input) override {
+    Widen(input, rows, hidden_, ranges_[layer_].feed_forward_input.data());
   }
-  void OnLayerOutput(const float* hidden) override {
-    const size_t next = layer_ + 1;
-    if (next < ranges_.size()) Widen(hidden, length_, hidden_, ranges_[next].input.data());
-  }
+  void OnLayerOutput(const float* /*hidden*/) override {}
 
   ActivationRanges Take() { return std::move(ranges_); }
 
@@ -43,7 +43,7 @@ class RangeObserver : public Observer {
     }
   }
 
-  const int hidden_, head_size_;
+  const int hidden_, head_size_, layers_per_weights_;
   ActivationRanges ranges_;
   int length_ = 0;
   int layer_ = 0;

@@ -45,6 +45,7 @@ void FloatLayer::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
   int tokens = batch.num_tokens();
   const float* input =
       attention_residual_.Input(workspace.hidden.data(), workspace.projected.data(), tokens);
+  if (workspace.observer != nullptr) workspace.observer->OnAttentionInput(input);
   attention_.Run(batch, input, workspace);
   if (!rows.empty()) {
     tokens = static_cast<int>(rows.size());
@@ -73,6 +74,7 @@ void FloatLayer::FinishRows(int first, int rows, FloatWorkspace& workspace) cons
   }
   if (workspace.observer != nullptr) workspace.observer->OnAttentionOutput(first, rows, hidden);
   const float* input = feed_forward_residual_.Input(hidden, projected, rows);
+  if (workspace.observer != nullptr) workspace.observer->OnFeedForwardInput(first, rows, input);
   feed_forward_.Run(input, rows, projected, workspace);
   const PartTimer timer(workspace.profile, Part::kNorm);
   feed_forward_residual_.Add(feed_forward_.bias(), projected, hidden, rows);

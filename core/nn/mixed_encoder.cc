@@ -1,19 +1,16 @@
 #include "core/nn/mixed_encoder.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "core/nn/kernel_types.h"
 
 namespace contexture::nn {
 
 namespace mixed = kernels::mixed;
 
 namespace {
-
-absl::Status CheckMultiple(const char* what, int value) {
-  if (value % mixed::kDepth == 0) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      "this precision needs ", what, " to be a multiple of ", mixed::kDepth, ", it is ", value));
-}
 
 const char* Needs(mixed::Format format) {
   switch (format) {
@@ -27,19 +24,9 @@ const char* Needs(mixed::Format format) {
   return "?";
 }
 
-// What BERT lacks and the model has; null: nothing.
+// What the model has and these kernels lack; null: nothing.
 const char* OtherPart(const EncoderConfig& config) {
-  const AttentionConfig& attention = config.attention;
-  if (config.decoder.num_layers != 0) return "a decoder";
-  if (config.norm_kind != NormKind::kLayer) return "norms without the mean";
-  if (config.feed_forward.gated) return "a gated feed-forward";
-  if (attention.num_key_value_heads != attention.num_heads) return "keys shared between heads";
-  if (attention.query_key_norm) return "norms of queries and keys";
-  if (attention.window != 0) return "attention within a window";
-  if (attention.relative_bias.num_buckets != 0) return "scores with a bias by distance";
-  if (config.embedding.projection) return "a projection of the embedding";
-  if (config.num_layer_weights != config.num_layers) return "layers that share weights";
-  return nullptr;
+  return config.decoder.num_layers != 0 ? "a decoder" : nullptr;
 }
 
 }  // namespace
@@ -49,30 +36,9 @@ absl::Status MixedEncoder::Check(const EncoderConfig& config, mixed::Format form
     return absl::FailedPreconditionError(absl::StrCat("this precision needs ", Needs(format),
                                                       ", the CPU grants ", Name(DetectIsa())));
   }
-  const AttentionConfig& attention = config.attention;
-  CTX_RETURN_IF_ERROR(CheckMultiple("hidden_size", config.hidden_size));
-  CTX_RETURN_IF_ERROR(
-      CheckMultiple("the intermediate size", config.feed_forward.intermediate_size));
-  CTX_RETURN_IF_ERROR(
-      CheckMultiple("heads times head size", attention.num_heads * attention.head_size));
-  if (AttendsInBf16(format) && !mixed::SupportsHeadSize(attention.head_size)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("attention in this precision takes heads of 32 or 64, the model's have ",
-                     attention.head_size));
-  }
-  if (attention.causal || config.norm_placement != NormPlacement::kPost || config.final_norm) {
-    return absl::FailedPreconditionError(
-        "this precision computes bidirectional post-norm encoders without a final norm only");
-  }
   if (const char* part = OtherPart(config); part != nullptr) {
     return absl::FailedPreconditionError(
         absl::StrCat("this precision does not compute ", part, ", which the model has"));
-  }
-  const PositionKind kind = config.position.kind;
-  if (kind == PositionKind::kRotary || kind == PositionKind::kAlibi) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "this precision computes positions in the embedding only, the model's are ",
-        kind == PositionKind::kRotary ? "rotary" : "alibi", ", which act in attention"));
   }
   return absl::OkStatus();
 }
@@ -82,11 +48,34 @@ MixedEncoder::MixedEncoder(const EncoderConfig& config, const EncoderWeights& we
     : config_(config),
       format_(format),
       kernels_(*mixed::GetKernels(format)),
-      embedding_(config, weights, kernels::GetVectorKernels(DetectIsa())) {
+      embedding_(config, weights, kernels::GetVectorKernels(DetectIsa())),
+      local_positions_(MakeLocalPositionalEncoding(config)),
+      final_norm_(weights.final_norm, config.norm_weight_offset) {
+  if (weights.relative_bias.present()) {
+    relative_bias_ = std::make_unique<RelativeBias>(config, weights.relative_bias);
+  }
+  if (config_.embedding.projection) {
+    const kernels::LinearPart part = ToPart(weights.embedding_projection);
+    projection_ = std::make_unique<mixed::MixedLinear>(format, absl::MakeConstSpan(&part, 1));
+  }
   for (size_t i = 0; i < weights.layers.size(); ++i) {
     const LayerRanges* own = ranges.empty() ? nullptr : &ranges[i];
-    layers_.push_back(std::make_unique<MixedLayer>(config, weights.layers[i], format, own));
+    layers_.push_back(
+        std::make_unique<MixedLayer>(Context(static_cast<int>(i)), weights.layers[i], own));
   }
+}
+
+MixedContext MixedEncoder::Context(int layer) const {
+  const int window = config_.attention.LayerWindow(layer);
+  const bool local = window != 0 && local_positions_ != nullptr;
+  return {.layer = {.config = config_,
+                    .positions = local ? *local_positions_ : embedding_.positions(),
+                    .relative_bias = relative_bias_.get(),
+                    .window = window,
+                    .backend = kernels::LinearBackend::kMatmul,
+                    .isa = DetectIsa()},
+          .format = format_,
+          .kernels = kernels_};
 }
 
 absl::StatusOr<std::unique_ptr<Encoder>> MixedEncoder::Create(const EncoderConfig& config,
@@ -104,31 +93,63 @@ std::unique_ptr<Workspace> MixedEncoder::NewWorkspace(int max_tokens) const {
 void MixedEncoder::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
                        Workspace& workspace) const {
   auto& own = static_cast<MixedWorkspace&>(workspace);
-  Embed(batch, own);
   kernels_.acquire_tiles();
-  for (size_t i = 0; i + 1 < layers_.size(); ++i) {
-    layers_[i]->Run(batch, {{}, layers_[i + 1]->input_factors()}, own);
-  }
-  layers_.back()->Run(batch, {rows, nullptr}, own);
+  Embed(batch, own);
+  const int last = config_.num_layers - 1;
+  for (int i = 0; i < last; ++i) layer(i).Run(batch, {}, layer(i + 1).input(), own);
+  layer(last).Run(batch, rows, {.wanted = false}, own);
   kernels_.release_tiles();
+  if (!config_.final_norm) return;
+  float* hidden = workspace.hidden.data();
+  Normalise(kernels::GetVectorKernels(DetectIsa()), config_, final_norm_,
+            {.input = hidden,
+             .output = hidden,
+             .rows = rows.empty() ? batch.num_tokens() : static_cast<int>(rows.size())});
 }
 
 void MixedEncoder::Embed(const PackedBatch& batch, MixedWorkspace& workspace) const {
   const PartTimer timer(workspace.profile, Part::kEmbedding);
-  const int size = config_.hidden_size;
-  embedding_.Run(batch, workspace.hidden.data());
-  kernels_.convert(format_, {.input = workspace.hidden.data(),
-                             .input_stride = size,
-                             .output = workspace.input.data(),
-                             .stride = workspace.hidden_stride,
-                             .low_offset = mixed::LowOffset(format_, size),
-                             .rows = batch.num_tokens(),
-                             .columns = size,
-                             .factors = layers_.front()->input_factors()});
+  const bool projects = projection_ != nullptr;
+  embedding_.Run(batch, projects ? workspace.embedded.data() : workspace.hidden.data());
+  const int tokens = batch.num_tokens();
+  for (int first = 0; first < tokens; first += kMixedBlockRows) {
+    const MixedBlock block = {first, std::min(kMixedBlockRows, tokens - first)};
+    if (projects) ProjectEmbedding(block, workspace);
+    PrepareInput(Context(0), layer(0).input(), block, workspace);
+  }
+}
+
+void MixedEncoder::ProjectEmbedding(const MixedBlock& block, MixedWorkspace& workspace) const {
+  const int from = config_.embedding.size, to = config_.hidden_size;
+  const int low_offset = mixed::LowOffset(format_, from);
+  kernels_.convert(format_,
+                   {.input = workspace.embedded.data() + static_cast<size_t>(block.first) * from,
+                    .input_stride = from,
+                    .output = workspace.embedded_input.data(),
+                    .stride = workspace.embedded_stride,
+                    .low_offset = low_offset,
+                    .rows = block.rows,
+                    .columns = from,
+                    .factors = nullptr});
+  mixed::GemmArgs gemm = projection_->Columns(0, to);
+  gemm.input = workspace.embedded_input.data();
+  gemm.input_stride = workspace.embedded_stride;
+  gemm.low_offset = low_offset;
+  gemm.rows = block.rows;
+  kernels_.gemm_float(
+      format_, gemm,
+      {workspace.projected.data(), workspace.projected_stride, projection_->bias(), false});
+  for (int r = 0; r < block.rows; ++r) {
+    std::copy_n(workspace.projected.data() + static_cast<size_t>(r) * workspace.projected_stride,
+                to, workspace.hidden.data() + static_cast<size_t>(block.first + r) * to);
+  }
 }
 
 size_t MixedEncoder::weight_bytes() const {
   size_t bytes = embedding_.weight_bytes();
+  if (projection_ != nullptr) bytes += projection_->weight_bytes();
+  if (local_positions_ != nullptr) bytes += local_positions_->bytes();
+  if (relative_bias_ != nullptr) bytes += relative_bias_->bytes();
   for (const auto& layer : layers_) bytes += layer->weight_bytes();
   return bytes;
 }

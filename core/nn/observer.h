@@ -21,10 +21,14 @@ class Observer {
   virtual void OnEmbedding(EmbeddingStep step, const float* rows) = 0;
   // What follows is of layer LAYER.
   virtual void BeginLayer(int layer) = 0;
+  // What the projections of queries, keys and values take, [tokens, hidden].
+  virtual void OnAttentionInput(const float* /*input*/) {}
   // After the attention of head HEAD: queries and keys are rotated, the context is written.
   virtual void OnAttention(int head, const kernels::AttentionArgs& args) = 0;
   // Rows [first, first + rows) after attention, its residual, and the norm of post-norm.
   virtual void OnAttentionOutput(int first, int rows, const float* hidden) = 0;
+  // What rows [first, first + rows) of the feed-forward take.
+  virtual void OnFeedForwardInput(int /*first*/, int /*rows*/, const float* /*input*/) {}
   // All rows after the feed-forward, its residual and norm.
   virtual void OnLayerOutput(const float* hidden) = 0;
 };

@@ -19,6 +19,7 @@
 #include "tests/golden/golden_tensors.h"
 #include "tests/golden/hash_tensors.h"
 #include "tests/support/files.h"
+#include "tests/support/precisions.h"
 #include "tests/support/safetensors_writer.h"
 #include "tests/support/status_matchers.h"
 
@@ -76,12 +77,16 @@ class FamiliesGoldenTest : public testing::TestWithParam<std::string> {
                                     [](const Json& c) { return c.at("name") == GetParam(); });
     ASSERT_NE(found, cases.end());
     WriteModel(*found);
+    Load(Precision::kFloat32);
+    ReadSequences();
+  }
+
+  void Load(Precision precision) {
     auto model = LoadModelDirectory(directory_.path());
     ASSERT_THAT(model, IsOk());
-    auto engine = LoadEngine(*std::move(model), {});
-    ASSERT_THAT(engine, IsOk());
+    auto engine = LoadEngine(*std::move(model), {.precision = precision});
+    ASSERT_THAT(engine, IsOk()) << Name(precision);
     engine_ = *std::move(engine);
-    ReadSequences();
   }
 
   void WriteModel(const Json& golden) {
@@ -178,6 +183,60 @@ TEST_P(FamiliesGoldenTest, ASequenceHasTheSameBitsAloneAndInABatch) {
   const std::vector<SequenceVectors> together = Encode(true), alone = Encode(false);
   ASSERT_EQ(together.size(), alone.size());
   for (size_t i = 0; i < alone.size(); ++i) EXPECT_TRUE(BitIdentical(together[i], alone[i])) << i;
+}
+
+// What a precision may cost these small models, see docs/numerics.md.
+struct Bound {
+  double cosine;      // of the mean of a sequence's vectors, at least
+  double difference;  // of an element, relative to the largest of its sequence's
+};
+Bound BoundOf(Precision precision) {
+  if (precision == Precision::kFloat32Split) return {0.999999, 1e-3};
+  return precision == Precision::kBfloat16 ? Bound{0.9999, 0.03} : Bound{0.999, 0.08};
+}
+
+struct Distance {
+  double cosine, difference;
+};
+Distance MeanDistance(const std::vector<float>& a, const std::vector<float>& b, size_t size) {
+  double ab = 0, aa = 0, bb = 0, largest = 0, worst = 0;
+  for (size_t c = 0; c < size; ++c) {
+    double x = 0, y = 0;
+    for (size_t at = c; at < a.size(); at += size) {
+      x += a[at];
+      y += b[at];
+      largest = std::max(largest, std::abs(double{a[at]}));
+      worst = std::max(worst, std::abs(double{a[at]} - double{b[at]}));
+    }
+    ab += x * y;
+    aa += x * x;
+    bb += y * y;
+  }
+  return {ab / std::sqrt(aa * bb), worst / largest};
+}
+
+TEST_P(FamiliesGoldenTest, EveryPrecisionComputesTheFamilyWithTheSameBitsInEveryBatch) {
+  const std::vector<SequenceVectors> want = Encode(/*together=*/true);
+  for (Precision precision : test_support::ComputablePrecisions()) {
+    if (precision == Precision::kFloat32) continue;
+    Load(precision);
+    const std::vector<SequenceVectors> together = Encode(true), alone = Encode(false);
+    ASSERT_EQ(together.size(), want.size());
+    ASSERT_EQ(alone.size(), want.size());
+    Distance worst = {1, 0};
+    for (size_t i = 0; i < want.size(); ++i) {
+      EXPECT_TRUE(BitIdentical(together[i], alone[i])) << Name(precision) << " " << i;
+      const Distance own =
+          MeanDistance(want[i].tokens, together[i].tokens, engine_->info().config.hidden_size);
+      worst.cosine = std::min(worst.cosine, own.cosine);
+      worst.difference = std::max(worst.difference, own.difference);
+    }
+    EXPECT_GE(worst.cosine, BoundOf(precision).cosine) << Name(precision);
+    EXPECT_LE(worst.difference, BoundOf(precision).difference) << Name(precision);
+    std::printf("%s %s: lowest cosine 1 - %.3g, worst relative difference %.3g\n",
+                GetParam().c_str(), std::string(Name(precision)).c_str(), 1 - worst.cosine,
+                worst.difference);
+  }
 }
 
 // Cases with modules of sentence-transformers.

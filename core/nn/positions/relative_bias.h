@@ -19,6 +19,8 @@ class RelativeBias {
 
   // For kernels::AttentionArgs::distance_bias, for distances below EncoderConfig::max_length.
   const float* Head(int head) const { return biases_.data() + head * stride_ + stride_ / 2; }
+  // Floats from a head's to the next one's.
+  size_t head_stride() const { return stride_; }
   size_t bytes() const { return biases_.bytes(); }
 
  private:

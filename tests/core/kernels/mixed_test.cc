@@ -69,7 +69,8 @@ class MixedTest : public testing::TestWithParam<Case> {
     for (int r = 0; r < rows; ++r) {
       for (int c = 0; c < columns; ++c) {
         const uint16_t* row = x.data() + static_cast<size_t>(r) * stride;
-        const float low = format() == Format::kSplit ? Widen(row[c + columns]) : 0;
+        const float low =
+            format() == Format::kSplit ? Widen(row[c + LowOffset(Format::kSplit, columns)]) : 0;
         out[r * columns + c] =
             format() == Format::kInt8 ? Dequantize(row, c, columns) : Widen(row[c]) + low;
       }
@@ -143,6 +144,70 @@ TEST_P(MixedTest, GemmsEqualReferenceForAllRowCounts) {
     const auto values = Values(output, rows, out);
     for (size_t i = 0; i < want.size(); ++i)
       ASSERT_NEAR(values[i], want[i], Allowed(want[i])) << rows;
+  }
+}
+
+// Widths that fill no panel are followed by zeros, in weights and in activations.
+TEST_P(MixedTest, GemmsOfAnyWidthEqualReference) {
+  const int rows = 14;
+  for (const auto& [in, out] : {std::pair{36, 50}, std::pair{1, 3}, std::pair{100, 12}}) {
+    const auto weight = RandomFloats(static_cast<size_t>(in) * out, 1, 0.2f);
+    const auto bias = RandomFloats(out, 2);
+    const auto x = RandomFloats(static_cast<size_t>(rows) * in, 3);
+    const MixedLinear linear(format(), {{View(weight, out, in), View(bias, out, 0)}});
+    const int width = linear.out_features();
+    ASSERT_EQ(width, RoundUpToPanel(out));
+    AlignedBuffer<float> want(static_cast<size_t>(rows) * out);
+    reference::Multiply({x.data(), weight.data(), want.data(), rows, in, out});
+    reference::ApplyEpilogue({want.data(), bias.data(), rows, out, out, Epilogue::kBias});
+    AlignedBuffer<float> got(static_cast<size_t>(rows + kSpareRows) * width);
+    const auto activations = Activations(x, rows, in);
+    GetKernels()->gemm_float(format(),
+                             With(linear.Columns(0, out), activations, rows, in, format()),
+                             {got.data(), width, linear.bias(), false});
+    for (int r = 0; r < rows; ++r) {
+      for (int c = 0; c < width; ++c) {
+        const float expected = c < out ? want[r * out + c] : 0;
+        ASSERT_NEAR(got[r * width + c], expected, Allowed(expected)) << in << " x " << out;
+      }
+    }
+  }
+}
+
+TEST_P(MixedTest, AGatedProductIsTheActivatedGateTimesTheOther) {
+  const int in = 64, rows = 21;
+  for (int out : {32, 50, 96}) {
+    const auto gate = RandomFloats(static_cast<size_t>(in) * out, 1, 0.1f);
+    const auto up = RandomFloats(static_cast<size_t>(in) * out, 2, 0.1f);
+    const auto gate_bias = RandomFloats(out, 3), up_bias = RandomFloats(out, 4);
+    const auto x = RandomFloats(static_cast<size_t>(rows) * in, 5);
+    const MixedLinear linear(format(),
+                             {{View(gate, out, in), View(gate_bias, out, 0)},
+                              {View(up, out, in), View(up_bias, out, 0)}},
+                             {}, Stacking::kGated);
+    ASSERT_EQ(linear.out_features(), 2 * RoundUpToPanel(out));
+    const auto activations = Activations(x, rows, in);
+    const int width = RoundUpToPanel(out), stride = RowStride(format(), width);
+    for (Epilogue epilogue : {Epilogue::kBiasGeluErf, Epilogue::kBiasSilu, Epilogue::kBiasRelu}) {
+      AlignedBuffer<float> want(rows * out), factor(rows * out);
+      reference::Multiply({x.data(), gate.data(), want.data(), rows, in, out});
+      reference::ApplyEpilogue({want.data(), gate_bias.data(), rows, out, out, epilogue});
+      reference::Multiply({x.data(), up.data(), factor.data(), rows, in, out});
+      reference::ApplyEpilogue({factor.data(), up_bias.data(), rows, out, out, Epilogue::kBias});
+      AlignedBuffer<uint16_t> output(static_cast<size_t>(rows + kSpareRows) * stride);
+      GetKernels()->gemm_activation(
+          format(), With(linear.Columns(0, 2 * width), activations, rows, in, format()),
+          {output.data(), stride, LowOffset(format(), width), linear.bias(), epilogue, format(),
+           /*gated=*/true});
+      const auto values = Values(output, rows, width);
+      for (int r = 0; r < rows; ++r) {
+        for (int c = 0; c < width; ++c) {
+          const float expected = c < out ? want[r * out + c] * factor[r * out + c] : 0;
+          // Two products are off, each by what one is.
+          ASSERT_NEAR(values[r * width + c], expected, 2 * Allowed(expected)) << out;
+        }
+      }
+    }
   }
 }
 
@@ -237,6 +302,41 @@ TEST_P(MixedTest, NormEqualsReferenceAsFloatsAndActivations) {
   }
 }
 
+// What pre-norm needs: the sum beside its norm, the input's own memory for the norm, no mean; in
+// rows of any width.
+TEST_P(MixedTest, NormKeepsTheSumAndTakesRowsOfAnyStride) {
+  for (int size : {36, 384}) {
+    const int rows = 3, input_stride = RoundUpToPanel(size), stride = RowStride(format(), size);
+    const auto input = RandomFloats(rows * input_stride, 1), gamma = RandomFloats(size, 4);
+    const auto bias = RandomFloats(size, 3);
+    for (const bool mean : {false, true}) {
+      auto projected = RandomFloats(rows * input_stride, 1), hidden = RandomFloats(rows * size, 2);
+      AlignedBuffer<float> sum(rows * size), want(rows * size), beta(size);
+      for (int r = 0; r < rows; ++r) {
+        reference::Add({input.data() + r * input_stride, bias.data(), hidden.data() + r * size,
+                        sum.data() + r * size, 1, size});
+      }
+      kernels::NormArgs norm = {sum.data(),  nullptr, nullptr, gamma.data(), beta.data(),
+                                want.data(), rows,    size,    1e-6f,        mean};
+      reference::Norm(norm);
+      norm.input = projected.data();
+      norm.bias = bias.data();
+      norm.residual = hidden.data();
+      norm.output = projected.data();
+      AlignedBuffer<uint16_t> activations(static_cast<size_t>(rows) * stride);
+      GetKernels()->norm(format(), {norm, activations.data(), stride, LowOffset(format(), size),
+                                    nullptr, hidden.data(), input_stride, input_stride});
+      EXPECT_LE(MaxDifference(hidden, sum), kElementwiseTolerance);
+      const auto values = Values(activations, rows, size);
+      for (int i = 0; i < rows * size; ++i) {
+        EXPECT_NEAR(projected[i / size * input_stride + i % size], want[i],
+                    5 * kElementwiseTolerance);
+        EXPECT_NEAR(values[i], want[i], Allowed(want[i]));
+      }
+    }
+  }
+}
+
 constexpr Case kBf16Cases[] = {{"Bf16Avx512", Format::kBf16, Isa::kAvx512Bf16},
                                {"Bf16Amx", Format::kBf16, Isa::kAmx}};
 constexpr Case kInt8Cases[] = {{"Int8Vnni", Format::kInt8, Isa::kAvx512Vnni},
@@ -324,43 +424,107 @@ TEST_P(Int8Test, AValueThatIsNotFiniteDoesNotVanishInAByte) {
 
 INSTANTIATE_TEST_SUITE_P(Int8, Int8Test, testing::ValuesIn(kInt8Cases), kCaseName);
 
-class MixedAttentionTest : public MixedTest {};
+// What a family adds to the attention of BERT.
+struct Variant {
+  const char* name;
+  int key_value_heads = 3;
+  bool causal = false;
+  int window = 0;
+  bool alibi = false;
+  bool distance = false;
+};
+constexpr int kHeads = 3;
+
+class MixedAttentionTest : public MixedTest {
+ protected:
+  void ExpectEqualsReference(const Variant& variant, int head_size, int length) {
+    const int size = kHeads * head_size, key_size = variant.key_value_heads * head_size;
+    const int stride = size + 2 * key_size;
+    const auto qkv = RandomFloats(static_cast<size_t>(length) * stride, length);
+    AlignedBuffer<uint16_t> packed(static_cast<size_t>(length + kSpareRows) * stride);
+    GetKernels()->convert(Format::kBf16,
+                          {qkv.data(), stride, packed.data(), stride, 0, length, stride, nullptr});
+    const int context_stride = RowStride(Format::kBf16, size);
+    AlignedBuffer<uint16_t> context(static_cast<size_t>(length) * context_stride);
+    AlignedBuffer<char> scratch(AttentionScratchBytes(length, head_size));
+    const float slopes[kHeads] = {0.5f, 0.1f, 0.01f};
+    const size_t distances = 2 * static_cast<size_t>(length) - 1;
+    const auto bias = RandomFloats(kHeads * distances, 7);
+    const float scale = 1.0f / std::sqrt(static_cast<float>(head_size));
+    GetKernels()->attention(
+        {.query = packed.data(),
+         .key = packed.data() + size,
+         .value = packed.data() + size + key_size,
+         .context = context.data(),
+         .length = length,
+         .heads = kHeads,
+         .head_size = head_size,
+         .stride = stride,
+         .context_stride = context_stride,
+         .scale = scale,
+         .scratch = scratch.data(),
+         .key_value_heads = variant.key_value_heads,
+         .causal = variant.causal,
+         .window = variant.window,
+         .alibi_slopes = variant.alibi ? slopes : nullptr,
+         .distance_bias = variant.distance ? bias.data() + distances / 2 : nullptr,
+         .distance_stride = distances});
+    const auto got = Values(context, length, size);
+    AlignedBuffer<float> want(static_cast<size_t>(length) * size);
+    for (int h = 0; h < kHeads; ++h) {
+      const int key_head = h * variant.key_value_heads / kHeads;
+      const float* key = qkv.data() + size + key_head * head_size;
+      reference::Attend({.query = qkv.data() + h * head_size,
+                         .key = key,
+                         .value = key + key_size,
+                         .context = want.data() + h * head_size,
+                         .query_length = length,
+                         .key_length = length,
+                         .head_size = head_size,
+                         .stride = stride,
+                         .context_stride = size,
+                         .scale = scale,
+                         .causal = variant.causal,
+                         .scratch = nullptr,
+                         .alibi_slope = variant.alibi ? slopes[h] : 0.0f,
+                         .window = variant.window,
+                         .distance_bias = variant.distance
+                                              ? bias.data() + h * distances + distances / 2
+                                              : nullptr});
+    }
+    EXPECT_LE(MaxDifference(got, want), Allowed(1))
+        << variant.name << " length " << length << " head " << head_size;
+  }
+};
 
 TEST_P(MixedAttentionTest, EqualsReferenceForAllLengthsAndHeadSizes) {
-  const int heads = 3;
-  for (int head_size : {32, 64}) {
-    const int size = heads * head_size, stride = 3 * size;
+  for (int head_size : {32, 64, 96, 128, 256}) {
     for (int length : {1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 100, 129, 512}) {
-      const auto qkv = RandomFloats(static_cast<size_t>(length) * stride, length);
-      AlignedBuffer<uint16_t> packed(static_cast<size_t>(length + kSpareRows) * stride);
-      GetKernels()->convert(
-          Format::kBf16, {qkv.data(), stride, packed.data(), stride, 0, length, stride, nullptr});
-      const int context_stride = RowStride(Format::kBf16, size);
-      AlignedBuffer<uint16_t> context(static_cast<size_t>(length) * context_stride);
-      AlignedBuffer<char> scratch(AttentionScratchBytes(length, head_size));
-      const float scale = 1.0f / std::sqrt(static_cast<float>(head_size));
-      GetKernels()->attention({packed.data(), packed.data() + size, packed.data() + 2 * size,
-                               context.data(), length, heads, head_size, stride, context_stride,
-                               scale, scratch.data()});
-      const auto got = Values(context, length, size);
-      AlignedBuffer<float> want(static_cast<size_t>(length) * size);
-      for (int h = 0; h < heads; ++h) {
-        const float* q = qkv.data() + h * head_size;
-        reference::Attend({.query = q,
-                           .key = q + size,
-                           .value = q + 2 * size,
-                           .context = want.data() + h * head_size,
-                           .query_length = length,
-                           .key_length = length,
-                           .head_size = head_size,
-                           .stride = stride,
-                           .context_stride = size,
-                           .scale = scale,
-                           .causal = false,
-                           .scratch = nullptr});
+      if (head_size > 64 && length > 129) continue;
+      ExpectEqualsReference({"plain"}, head_size, length);
+    }
+  }
+}
+
+TEST_P(MixedAttentionTest, MasksBiasesAndSharedKeysEqualReference) {
+  constexpr Variant kVariants[] = {{.name = "grouped", .key_value_heads = 1},
+                                   {.name = "causal", .causal = true},
+                                   {.name = "window", .window = 5},
+                                   {.name = "wide window", .window = 64},
+                                   {.name = "causal window", .causal = true, .window = 20},
+                                   {.name = "alibi", .alibi = true},
+                                   {.name = "distance", .distance = true},
+                                   {.name = "all",
+                                    .key_value_heads = 1,
+                                    .causal = true,
+                                    .window = 33,
+                                    .alibi = true,
+                                    .distance = true}};
+  for (const Variant& variant : kVariants) {
+    for (int head_size : {32, 64}) {
+      for (int length : {1, 6, 32, 47, 100, 201}) {
+        ExpectEqualsReference(variant, head_size, length);
       }
-      EXPECT_LE(MaxDifference(got, want), Allowed(1))
-          << "length " << length << " head " << head_size;
     }
   }
 }

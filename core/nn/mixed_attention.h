@@ -1,0 +1,53 @@
+#pragma once
+
+#include "core/kernels/mixed_linear.h"
+#include "core/nn/float_heads.h"
+#include "core/nn/mixed_parts.h"
+#include "core/nn/mixed_workspace.h"
+#include "core/tensor/packed_batch.h"
+
+namespace contexture::nn {
+
+// Multi-head self-attention in mixed precision, without the bias of its output: what FloatAttention
+// computes, and the projection of the context. Immutable, thread safe.
+class MixedAttention {
+ public:
+  // `ranges`: for kInt8, or null.
+  MixedAttention(const MixedContext& context, const LayerWeights& weights,
+                 const LayerRanges* ranges);
+
+  // From workspace.input to workspace.context.
+  void Run(const PackedBatch& batch, MixedWorkspace& workspace) const;
+  // From BLOCK of workspace.context to workspace.projected.
+  void Project(const MixedBlock& block, MixedWorkspace& workspace) const;
+  const float* input_factors() const { return query_key_value_.input_factors(); }
+  const float* bias() const { return output_.bias(); }
+  size_t weight_bytes() const { return query_key_value_.weight_bytes() + output_.weight_bytes(); }
+
+ private:
+  void ProjectInput(const PackedBatch& batch, const MixedBlock& block,
+                    MixedWorkspace& workspace) const;
+  // Columns [column, column + columns) of queries, keys and values as they are.
+  void ProjectColumns(const MixedBlock& block, int column, int columns,
+                      MixedWorkspace& workspace) const;
+  // The same of one head, normed and rotated in float before it becomes bfloat16.
+  void ProjectHead(const PackedBatch& batch, const MixedBlock& block, int column,
+                   MixedWorkspace& workspace) const;
+  void RotateHead(const PackedBatch& batch, const MixedBlock& block,
+                  MixedWorkspace& workspace) const;
+  void AttendSequence(int first, int length, MixedWorkspace& workspace) const;
+  void AttendFloat(int first, int length, MixedWorkspace& workspace) const;
+  void ConvertContext(int tokens, MixedWorkspace& workspace) const;
+  kernels::mixed::GemmArgs InputGemm(const MixedBlock& block, int column, int columns,
+                                     const MixedWorkspace& workspace) const;
+
+  const MixedContext context_;
+  const AttentionConfig config_;
+  const bool bf16_;   // AttendsInBf16
+  const bool heads_;  // whether queries and keys are normed or rotated
+  FloatHeads float_heads_;
+  Norm query_norm_, key_norm_;
+  kernels::mixed::MixedLinear query_key_value_, output_;
+};
+
+}  // namespace contexture::nn

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <vector>
+
+#include "absl/types/span.h"
+#include "core/kernels/mixed_kernels.h"
+#include "core/nn/activation_ranges.h"
+#include "core/nn/float_parts.h"
+
+namespace contexture::nn {
+
+// What a mixed-precision layer and its parts are made from. What the references lead to outlives
+// them.
+struct MixedContext {
+  LayerContext layer;  // its backend is not used
+  kernels::mixed::Format format;
+  const kernels::mixed::Kernels& kernels;
+
+  const EncoderConfig& config() const { return layer.config; }
+  const kernels::VectorKernels& float_kernels() const {
+    return kernels::GetVectorKernels(layer.isa);
+  }
+  int low_offset(int columns) const { return kernels::mixed::LowOffset(format, columns); }
+};
+
+// Rows [first, first + rows) of the tokens, at most kMixedBlockRows.
+struct MixedBlock {
+  int first;
+  int rows;
+};
+
+// What the linear layer that comes next takes of the residual stream.
+struct MixedInput {
+  const Norm* norm = nullptr;      // it goes through this before; null: through none
+  const float* factors = nullptr;  // of MixedLinear::input_factors
+  bool wanted = true;              // false: no layer comes
+};
+
+// `ranges` may be null.
+inline absl::Span<const float> RangesOf(const LayerRanges* ranges,
+                                        std::vector<float> LayerRanges::*part) {
+  return ranges == nullptr ? absl::Span<const float>() : ranges->*part;
+}
+
+}  // namespace contexture::nn
