@@ -170,13 +170,20 @@ std::optional<double> Cgroup::CpuQuotaCpus() const {
   return quota;
 }
 
-std::optional<double> Cgroup::CpuThrottledSeconds() const {
+std::optional<int64_t> Cgroup::CpuStat(absl::string_view key) const {
   if (cpu_.directories.empty()) return std::nullopt;
-  const std::string path = cpu_.directories.front() + "/cpu.stat";
-  const auto throttled = ReadKey(path, cpu_.unified ? "throttled_usec" : "throttled_time");
+  return ReadKey(cpu_.directories.front() + "/cpu.stat", key);
+}
+
+std::optional<double> Cgroup::CpuThrottledSeconds() const {
+  const auto throttled = CpuStat(cpu_.unified ? "throttled_usec" : "throttled_time");
   if (!throttled) return std::nullopt;
   return static_cast<double>(*throttled) * (cpu_.unified ? 1e-6 : 1e-9);
 }
+
+std::optional<int64_t> Cgroup::CpuPeriods() const { return CpuStat("nr_periods"); }
+
+std::optional<int64_t> Cgroup::CpuThrottledPeriods() const { return CpuStat("nr_throttled"); }
 
 std::optional<int64_t> Cgroup::MemoryLimitBytes() const {
   std::optional<int64_t> limit;
@@ -190,6 +197,22 @@ std::optional<int64_t> Cgroup::MemoryUsageBytes() const {
   if (memory_.directories.empty()) return std::nullopt;
   return ReadInteger(memory_.directories.front() +
                      (memory_.unified ? "/memory.current" : "/memory.usage_in_bytes"));
+}
+
+std::optional<int64_t> Cgroup::MemoryWorkingSetBytes() const {
+  const std::optional<int64_t> usage = MemoryUsageBytes();
+  if (!usage) return std::nullopt;
+  const auto inactive = ReadKey(memory_.directories.front() + "/memory.stat",
+                                memory_.unified ? "inactive_file" : "total_inactive_file");
+  if (!inactive) return std::nullopt;
+  return std::max<int64_t>(0, *usage - *inactive);
+}
+
+std::optional<int64_t> Cgroup::OomKills() const {
+  if (memory_.directories.empty()) return std::nullopt;
+  return ReadKey(
+      memory_.directories.front() + (memory_.unified ? "/memory.events" : "/memory.oom_control"),
+      "oom_kill");
 }
 
 }  // namespace contexture

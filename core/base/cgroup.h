@@ -21,9 +21,17 @@ class Cgroup {
   std::optional<double> CpuQuotaCpus() const;
   // Time that tasks of the process's group could not run because its quota was used up.
   std::optional<double> CpuThrottledSeconds() const;
+  // Periods of the quota in which tasks ran, and those of them in which the quota was used up.
+  std::optional<int64_t> CpuPeriods() const;
+  std::optional<int64_t> CpuThrottledPeriods() const;
   // Smallest memory limit of the process's group and the groups above it.
   std::optional<int64_t> MemoryLimitBytes() const;
   std::optional<int64_t> MemoryUsageBytes() const;
+  // The part of it that the kernel cannot take back at once: without the page cache that nobody
+  // used of late. What the kubelet evicts by.
+  std::optional<int64_t> MemoryWorkingSetBytes() const;
+  // Processes of the group that the kernel ended for want of memory.
+  std::optional<int64_t> OomKills() const;
 
  private:
   // The directories of one controller: the process's own group first, then the groups above it as
@@ -33,6 +41,7 @@ class Cgroup {
     std::vector<std::string> directories;
   };
 
+  std::optional<int64_t> CpuStat(absl::string_view key) const;
   static Hierarchy FindHierarchy(absl::string_view root, absl::string_view controller);
 
   Hierarchy cpu_;

@@ -102,12 +102,14 @@ class ProcessCollector final : public prometheus::Collectable {
   }
 
   void CollectStat(std::vector<MetricFamily>& families) const {
-    constexpr int kUserTicks = 14, kSystemTicks = 15, kStartTicks = 22, kVirtual = 23, kPages = 24;
+    constexpr int kUserTicks = 14, kSystemTicks = 15, kThreads = 20, kStartTicks = 22,
+                  kVirtual = 23, kPages = 24;
     const std::string stat = Read("/self/stat").value_or("");
     const auto user = StatField(stat, kUserTicks), system = StatField(stat, kSystemTicks);
     const auto start = StatField(stat, kStartTicks), pages = StatField(stat, kPages);
     Append({"process_cpu_seconds_total", "User and system CPU time spent.", MetricType::Counter},
            user && system ? Seconds(*user + *system) : std::nullopt, families);
+    Append({"process_threads", "Threads.", MetricType::Gauge}, StatField(stat, kThreads), families);
     Append({"process_start_time_seconds", "Start of the process since the Unix epoch.",
             MetricType::Gauge},
            start && boot_time_ ? std::optional(*boot_time_ + *Seconds(*start)) : std::nullopt,
@@ -135,12 +137,25 @@ class ProcessCollector final : public prometheus::Collectable {
         {"contexture_cgroup_cpu_throttled_seconds_total",
          "Time that the control group was stopped for having used its quota.", MetricType::Counter},
         cgroup_.CpuThrottledSeconds(), families);
+    Append({"contexture_cgroup_cpu_periods_total",
+            "Periods of the CPU quota in which the control group ran.", MetricType::Counter},
+           cgroup_.CpuPeriods(), families);
+    Append({"contexture_cgroup_cpu_throttled_periods_total",
+            "Periods in which the control group had used its quota.", MetricType::Counter},
+           cgroup_.CpuThrottledPeriods(), families);
     Append({"contexture_cgroup_memory_limit_bytes",
             "Memory that the control group may use; absent without a limit.", MetricType::Gauge},
            cgroup_.MemoryLimitBytes(), families);
     Append({"contexture_cgroup_memory_usage_bytes",
             "Memory that the control group uses, page cache included.", MetricType::Gauge},
            cgroup_.MemoryUsageBytes(), families);
+    Append({"contexture_cgroup_memory_working_set_bytes",
+            "Memory of the control group that cannot be taken back at once.", MetricType::Gauge},
+           cgroup_.MemoryWorkingSetBytes(), families);
+    Append({"contexture_cgroup_oom_kills_total",
+            "Processes of the control group that the kernel ended for want of memory.",
+            MetricType::Counter},
+           cgroup_.OomKills(), families);
   }
 
   const std::string root_;

@@ -24,7 +24,9 @@ METRIC = re.compile(r"(?<![:\w])(?:contexture|process)_[a-z0-9_]+(?![\w:])")
 # Present only in a container with limits, with TLS, or with a model that has a parity file.
 CONDITIONAL = {
     "contexture_cgroup_cpu_quota_cpus", "contexture_cgroup_cpu_throttled_seconds_total",
+    "contexture_cgroup_cpu_periods_total", "contexture_cgroup_cpu_throttled_periods_total",
     "contexture_cgroup_memory_limit_bytes", "contexture_cgroup_memory_usage_bytes",
+    "contexture_cgroup_memory_working_set_bytes", "contexture_cgroup_oom_kills_total",
     "contexture_tls_certificate_expiry_timestamp_seconds", "contexture_parity_min_cosine",
     "contexture_parity_max_error",
 }

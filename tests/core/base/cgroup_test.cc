@@ -45,14 +45,20 @@ TEST_F(CgroupTest, ReadsVersion2) {
   WriteProc("0::/service\n", kV2Mount);
   Write("/sys/fs/cgroup/service/cpu.max", "150000 100000\n");
   Write("/sys/fs/cgroup/service/cpu.stat",
-        "usage_usec 9\nnr_throttled 3\nthrottled_usec 2500000\n");
+        "usage_usec 9\nnr_periods 8\nnr_throttled 3\nthrottled_usec 2500000\n");
   Write("/sys/fs/cgroup/service/memory.max", "1073741824\n");
   Write("/sys/fs/cgroup/service/memory.current", "4096\n");
+  Write("/sys/fs/cgroup/service/memory.stat", "anon 7\ninactive_anon 5\ninactive_file 1000\n");
+  Write("/sys/fs/cgroup/service/memory.events", "low 0\noom 3\noom_kill 2\n");
   const Cgroup cgroup = Find();
   EXPECT_THAT(cgroup.CpuQuotaCpus(), Optional(DoubleEq(1.5)));
   EXPECT_THAT(cgroup.CpuThrottledSeconds(), Optional(DoubleEq(2.5)));
   EXPECT_THAT(cgroup.MemoryLimitBytes(), Optional(1073741824));
   EXPECT_THAT(cgroup.MemoryUsageBytes(), Optional(4096));
+  EXPECT_THAT(cgroup.MemoryWorkingSetBytes(), Optional(3096));
+  EXPECT_THAT(cgroup.CpuPeriods(), Optional(8));
+  EXPECT_THAT(cgroup.CpuThrottledPeriods(), Optional(3));
+  EXPECT_THAT(cgroup.OomKills(), Optional(2));
 }
 
 TEST_F(CgroupTest, ReadsVersion1) {
@@ -62,11 +68,16 @@ TEST_F(CgroupTest, ReadsVersion1) {
   Write("/sys/fs/cgroup/cpu,cpuacct/job/cpu.stat", "nr_periods 1\nthrottled_time 3000000000\n");
   Write("/sys/fs/cgroup/memory/job/memory.limit_in_bytes", "2048\n");
   Write("/sys/fs/cgroup/memory/job/memory.usage_in_bytes", "1024\n");
+  Write("/sys/fs/cgroup/memory/job/memory.stat", "inactive_file 9\ntotal_inactive_file 1000\n");
+  Write("/sys/fs/cgroup/memory/job/memory.oom_control", "oom_kill_disable 0\noom_kill 1\n");
   const Cgroup cgroup = Find();
   EXPECT_THAT(cgroup.CpuQuotaCpus(), Optional(DoubleEq(0.5)));
   EXPECT_THAT(cgroup.CpuThrottledSeconds(), Optional(DoubleEq(3.0)));
   EXPECT_THAT(cgroup.MemoryLimitBytes(), Optional(2048));
   EXPECT_THAT(cgroup.MemoryUsageBytes(), Optional(1024));
+  EXPECT_THAT(cgroup.MemoryWorkingSetBytes(), Optional(24));
+  EXPECT_THAT(cgroup.CpuPeriods(), Optional(1));
+  EXPECT_THAT(cgroup.OomKills(), Optional(1));
 }
 
 TEST_F(CgroupTest, SmallestLimitOfAllParentsHolds) {

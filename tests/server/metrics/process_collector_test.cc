@@ -117,27 +117,33 @@ TEST_F(ProcessCollectorFilesTest, FieldsAreThoseOfProc) {
         "Max open files            1024                 524288               files     \n");
   Write("/proc/self/fd/0", "");
   Write("/proc/self/fd/17", "");
-  EXPECT_THAT(
-      CollectRoot(),
-      UnorderedElementsAre(Pair("process_cpu_seconds_total", DoubleEq(750 / ticks)),
-                           Pair("process_start_time_seconds", DoubleEq(1700000000 + 12300 / ticks)),
-                           Pair("process_virtual_memory_bytes", 8192),
-                           Pair("process_resident_memory_bytes", 25 * page),
-                           Pair("process_open_fds", 2), Pair("process_max_fds", 1024)));
+  EXPECT_THAT(CollectRoot(),
+              UnorderedElementsAre(
+                  Pair("process_cpu_seconds_total", DoubleEq(750 / ticks)),
+                  Pair("process_start_time_seconds", DoubleEq(1700000000 + 12300 / ticks)),
+                  Pair("process_virtual_memory_bytes", 8192),
+                  Pair("process_resident_memory_bytes", 25 * page), Pair("process_threads", 9),
+                  Pair("process_open_fds", 2), Pair("process_max_fds", 1024)));
 }
 
 TEST_F(ProcessCollectorFilesTest, CgroupLimitsAreReported) {
   Write("/proc/self/cgroup", "0::/job\n");
   Write("/proc/self/mountinfo", "29 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
   Write("/sys/fs/cgroup/job/cpu.max", "250000 100000\n");
-  Write("/sys/fs/cgroup/job/cpu.stat", "throttled_usec 1500000\n");
+  Write("/sys/fs/cgroup/job/cpu.stat", "nr_periods 9\nnr_throttled 4\nthrottled_usec 1500000\n");
+  Write("/sys/fs/cgroup/job/memory.stat", "inactive_file 24\n");
+  Write("/sys/fs/cgroup/job/memory.events", "oom_kill 1\n");
   Write("/sys/fs/cgroup/job/memory.max", "4096\n");
   Write("/sys/fs/cgroup/job/memory.current", "1024\n");
   EXPECT_THAT(CollectRoot(),
               UnorderedElementsAre(Pair("contexture_cgroup_cpu_quota_cpus", 2.5),
                                    Pair("contexture_cgroup_cpu_throttled_seconds_total", 1.5),
+                                   Pair("contexture_cgroup_cpu_periods_total", 9),
+                                   Pair("contexture_cgroup_cpu_throttled_periods_total", 4),
                                    Pair("contexture_cgroup_memory_limit_bytes", 4096),
-                                   Pair("contexture_cgroup_memory_usage_bytes", 1024)));
+                                   Pair("contexture_cgroup_memory_usage_bytes", 1024),
+                                   Pair("contexture_cgroup_memory_working_set_bytes", 1000),
+                                   Pair("contexture_cgroup_oom_kills_total", 1)));
 }
 
 TEST_F(ProcessCollectorFilesTest, BrokenFilesAreAbsent) {
