@@ -43,7 +43,17 @@ std::unique_ptr<Workspace> EncoderEngine::NewWorkspace() const {
   const auto hidden_size = static_cast<size_t>(info_.config.hidden_size);
   const size_t writer_floats =
       std::max(hidden_size, pooling_ == nullptr ? 0 : pooling_->scratch_floats());
-  return std::make_unique<OwnWorkspace>(encoder_->NewWorkspace(workspace_tokens_), writer_floats);
+  auto workspace =
+      std::make_unique<OwnWorkspace>(encoder_->NewWorkspace(workspace_tokens_), writer_floats);
+  if (heads_ != nullptr) workspace->heads = heads_->NewScratch();
+  return workspace;
+}
+
+void EncoderEngine::SetHeads(std::unique_ptr<const HeadOutputs> heads) {
+  heads_ = std::move(heads);
+  if (heads_ == nullptr) return;
+  info_.weight_bytes += heads_->weight_bytes();
+  info_.workspace_bytes += heads_->NewScratch().bytes();
 }
 
 absl::Status EncoderEngine::Run(const PackedBatch& batch, const OutputPlan& plan,
@@ -98,6 +108,10 @@ void EncoderEngine::RunGroup(const PackedBatch& batch, const OutputPlan& plan, i
                            first);
   encoder_->Run(group, workspace.wanted.rows(), *workspace.nn);
   for (int i = first; i < last; ++i) WriteOutputs(plan, i - first, i, workspace);
+  if (heads_ == nullptr) return;
+  const PackedBatch outputs = {.ids = group.output_ids(), .offsets = group.output_offsets()};
+  heads_->Write({outputs, plan, first, workspace.wanted, workspace.nn->hidden.data()},
+                workspace.heads);
 }
 
 // The wanted rows of a sequence stand for all of it: the first and the last one are among them when
@@ -111,6 +125,7 @@ void EncoderEngine::WriteOutputs(const OutputPlan& plan, int in_group, int seque
                                    hidden_size};
   plan.non_finite[sequence] = IsFinite(kernels_, vectors) ? 0 : 1;
   for (uint32_t s = plan.offsets[sequence]; s < plan.offsets[sequence + 1]; ++s) {
+    if (plan.slots[s].spec.kind == OutputKind::kHead) continue;  // HeadOutputs writes these
     WriteOutput({kernels_, pooling_.get(), workspace.writer.data()}, vectors, plan.slots[s]);
   }
 }

@@ -7,6 +7,7 @@
 
 #include "core/base/aligned_buffer.h"
 #include "core/engine/engine.h"
+#include "core/engine/head_outputs.h"
 #include "core/engine/pooling.h"
 #include "core/engine/wanted_rows.h"
 #include "core/kernels/vector_kernels.h"
@@ -21,6 +22,7 @@ class EncoderEngine : public Engine {
   // For the loader, before the engine is shared.
   void SetAccuracy(const Accuracy& accuracy) { info_.accuracy = accuracy; }
   void SetPooling(std::unique_ptr<const ModelPooling> pooling) { pooling_ = std::move(pooling); }
+  void SetHeads(std::unique_ptr<const HeadOutputs> heads);
   void SetReason(std::string reason) { info_.precision_reason = std::move(reason); }
 
   const EngineInfo& info() const override { return info_; }
@@ -40,6 +42,7 @@ class EncoderEngine : public Engine {
     std::vector<uint32_t> offsets, target_offsets;  // of the group, from 0
     WantedRows wanted;                              // of the group
     AlignedBuffer<float> writer;                    // WriterContext::scratch
+    HeadOutputs::Scratch heads;                     // empty without heads
   };
 
   // That what the offsets point to is there.
@@ -59,6 +62,7 @@ class EncoderEngine : public Engine {
   EngineInfo info_;
   std::unique_ptr<nn::Encoder> encoder_;
   std::unique_ptr<const ModelPooling> pooling_;  // null: see ModelPooling
+  std::unique_ptr<const HeadOutputs> heads_;     // null: the model has none
   const kernels::VectorKernels& kernels_;
   const int workspace_tokens_;
 };

@@ -112,24 +112,24 @@ absl::StatusOr<std::unique_ptr<EncoderEngine>> LoadPrecision(const ModelDirector
 }
 
 // A precision other than f32, with its accuracy measured beside f32.
-absl::StatusOr<std::unique_ptr<Engine>> LoadMeasured(const ModelDirectory& directory,
-                                                     const EngineOptions& options,
-                                                     Precision precision) {
+absl::StatusOr<std::unique_ptr<EncoderEngine>> LoadMeasured(const ModelDirectory& directory,
+                                                            const EngineOptions& options,
+                                                            Precision precision) {
   CTX_ASSIGN_OR_RETURN(auto candidate, LoadPrecision(directory, options, precision));
   CTX_ASSIGN_OR_RETURN(auto reference, LoadPrecision(directory, options, Precision::kFloat32));
   CTX_ASSIGN_OR_RETURN(const Accuracy accuracy, MeasureAccuracy(*reference, *candidate));
   candidate->SetAccuracy(accuracy);
-  return std::unique_ptr<Engine>(std::move(candidate));
+  return candidate;
 }
 
-absl::StatusOr<std::unique_ptr<Engine>> LoadAutomatic(const ModelDirectory& directory,
-                                                      const EngineOptions& options) {
+absl::StatusOr<std::unique_ptr<EncoderEngine>> LoadAutomatic(const ModelDirectory& directory,
+                                                             const EngineOptions& options) {
   CTX_ASSIGN_OR_RETURN(auto reference, LoadPrecision(directory, options, Precision::kFloat32));
   auto candidate = LoadPrecision(directory, options, Precision::kBfloat16);
   if (!candidate.ok()) {
     if (!absl::IsFailedPrecondition(candidate.status())) return candidate.status();
     reference->SetReason(absl::StrCat("no bf16: ", candidate.status().message()));
-    return std::unique_ptr<Engine>(std::move(reference));
+    return reference;
   }
   auto accuracy = MeasureAccuracy(*reference, **candidate);
   const bool accurate = accuracy.ok() && accuracy->min_cosine >= kMinAutoCosine;
@@ -139,20 +139,30 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadAutomatic(const ModelDirectory& dire
                     : std::string(accuracy.status().message());
   if (!accurate) {
     reference->SetReason(absl::StrCat("bf16 is not accurate enough: ", measured));
-    return std::unique_ptr<Engine>(std::move(reference));
+    return reference;
   }
   (*candidate)->SetAccuracy(*accuracy);
   (*candidate)->SetReason(measured);
-  return std::unique_ptr<Engine>(*std::move(candidate));
+  return *std::move(candidate);
 }
 
-absl::StatusOr<std::unique_ptr<Engine>> Load(const ModelDirectory& directory,
-                                             const EngineOptions& options) {
+absl::StatusOr<std::unique_ptr<EncoderEngine>> Load(const ModelDirectory& directory,
+                                                    const EngineOptions& options) {
   if (!options.precision.has_value()) return LoadAutomatic(directory, options);
   if (*options.precision != Precision::kFloat32) {
     return LoadMeasured(directory, options, *options.precision);
   }
-  CTX_ASSIGN_OR_RETURN(auto engine, LoadPrecision(directory, options, Precision::kFloat32));
+  return LoadPrecision(directory, options, Precision::kFloat32);
+}
+
+// Heads are float in every precision, so they are made once the encoder is chosen.
+absl::StatusOr<std::unique_ptr<Engine>> LoadWithHeads(const ModelDirectory& directory,
+                                                      const EngineOptions& options) {
+  CTX_ASSIGN_OR_RETURN(auto engine, Load(directory, options));
+  CTX_ASSIGN_OR_RETURN(auto heads, CreateWithBackend([&](kernels::LinearBackend backend) {
+                         return HeadOutputs::Create(directory, backend, DetectIsa());
+                       }));
+  engine->SetHeads(std::move(heads));
   return std::unique_ptr<Engine>(std::move(engine));
 }
 
@@ -170,7 +180,7 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(ModelDirectory directory,
     directory.max_text_length = std::min(directory.max_text_length, longest);
   }
   try {
-    return Load(directory, options);
+    return LoadWithHeads(directory, options);
   } catch (const std::bad_alloc&) {
     // Tables and workspaces grow with numbers of config.json that no tensor has to match.
     return absl::ResourceExhaustedError(absl::StrCat(

@@ -9,20 +9,40 @@
 
 namespace contexture {
 
-enum class OutputKind { kPooled, kTokens };
+enum class OutputKind {
+  kPooled,
+  kTokens,
+  kHead,  // the outputs of a head, before any ScoreFunction, or its best predictions
+};
+
+// Which outputs of a head: those of the sequence, of each token, or the predictions of a masked
+// language model.
+struct HeadOutput {
+  int index = 0;                     // of EncoderConfig::heads
+  HeadRows rows = HeadRows::kFirst;  // the head's
+  // kMaskedLm: the best so many, 1 .. TopPredictions::kMax and at most num_outputs, for each token
+  // whose id is `token`; a row is `top_k` values of Prediction. 0: all outputs of all tokens.
+  int top_k = 0;
+  uint32_t token = 0;
+  int num_rows = 0;  // with top_k: tokens of the sequence that have this id
+};
 
 // What one output of one sequence is: resolved, no defaults left.
 struct OutputSpec {
   OutputKind kind = OutputKind::kPooled;
   PoolingKind pooling = PoolingKind::kMean;  // kPooled only
   bool normalize = false;                    // L2, after slicing
-  int dimensions = 0;                        // 1 .. hidden_size, or PoolingConfig::Size for kModel
-  DataType data_type = DataType::kFloat32;   // kFloat32, kBfloat16, kFloat16, kInt8
+  // 1 .. hidden_size, or PoolingConfig::Size for kModel; kHead: num_outputs, or 2 * top_k.
+  int dimensions = 0;
+  DataType data_type = DataType::kFloat32;  // kFloat32, kBfloat16, kFloat16, kInt8
+  HeadOutput head = {};                     // kHead only, whose data_type is kFloat32
 };
 
 // Rows an output has for a sequence of `length` tokens.
 constexpr int OutputRows(const OutputSpec& spec, int length) {
-  return spec.kind == OutputKind::kTokens ? length : 1;
+  if (spec.kind == OutputKind::kTokens) return length;
+  if (spec.kind != OutputKind::kHead || spec.head.rows != HeadRows::kEach) return 1;
+  return spec.head.top_k > 0 ? spec.head.num_rows : length;
 }
 // Bytes of the output; what OutputSlot::destination must hold.
 constexpr size_t OutputBytes(const OutputSpec& spec, int length) {

@@ -10,8 +10,8 @@
 namespace contexture {
 
 // Which token vectors of a batch its outputs are made of: of a sequence that is pooled by its first
-// or last token alone, those; of another, all. Reused from batch to batch, so that collecting
-// allocates nothing once the capacity is there. Not thread safe.
+// or last token alone, or has a head on some, those; of another, all. Reused from batch to batch,
+// so that collecting allocates nothing once the capacity is there. Not thread safe.
 class WantedRows {
  public:
   explicit WantedRows(int max_tokens);
@@ -24,6 +24,8 @@ class WantedRows {
   }
   // Where the wanted rows of sequence i begin among all wanted ones; they end at begin(i + 1).
   uint32_t begin(int sequence) const { return offsets_[sequence]; }
+  // The token of the batch that wanted row ROW is of.
+  uint32_t token(uint32_t row) const { return rows_[row]; }
 
  private:
   bool all_ = true;

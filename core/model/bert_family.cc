@@ -92,10 +92,25 @@ constexpr absl::string_view kUnused[] = {"embeddings.position_ids",
                                          "generator_predictions.",
                                          "generator_lm_head."};
 
-constexpr TensorNames kBertTensors = {kBertLayouts, kBertPrefixes, kUnused};
-constexpr TensorNames kRobertaTensors = {kRobertaLayouts, kRobertaPrefixes, kUnused};
-constexpr TensorNames kPreLayerNormTensors = {kPreLayerNormLayouts, kPreLayerNormPrefixes, kUnused};
-constexpr TensorNames kElectraTensors = {kRobertaLayouts, kElectraPrefixes, kUnused};
+constexpr HeadLayout kBertHeads[] = {heads::kPoolerSequence, heads::kToken, heads::kBertMaskedLm};
+constexpr HeadLayout kRobertaHeads[] = {heads::kRobertaSequence, heads::kToken,
+                                        heads::kRobertaMaskedLm};
+constexpr HeadLayout kElectraHeads[] = {{.dense = "classifier.dense",
+                                         .activation = HeadActivation::kGeluErf,
+                                         .output = "classifier.out_proj"},
+                                        heads::kToken,
+                                        {.task = HeadTask::kMaskedLm,
+                                         .rows = HeadRows::kEach,
+                                         .dense = "generator_predictions.dense",
+                                         .activation = HeadActivation::kGeluErf,
+                                         .norm = "generator_predictions.LayerNorm",
+                                         .output = "generator_lm_head"}};
+
+constexpr TensorNames kBertTensors = {kBertLayouts, kBertPrefixes, kUnused, kBertHeads};
+constexpr TensorNames kRobertaTensors = {kRobertaLayouts, kRobertaPrefixes, kUnused, kRobertaHeads};
+constexpr TensorNames kPreLayerNormTensors = {kPreLayerNormLayouts, kPreLayerNormPrefixes, kUnused,
+                                              kRobertaHeads};
+constexpr TensorNames kElectraTensors = {kRobertaLayouts, kElectraPrefixes, kUnused, kElectraHeads};
 
 absl::Status CompleteBert(const Json& /*json*/, EncoderConfig& config) {
   SetLearnedPositions(config);

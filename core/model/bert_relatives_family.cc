@@ -55,7 +55,17 @@ constexpr absl::string_view kAlbertPrefixes[] = {"", "albert."};
 constexpr absl::string_view kAlbertUnused[] = {
     "embeddings.position_ids", "pooler.",    "predictions.", "classifier.",
     "sop_classifier.",         "qa_outputs."};
-constexpr TensorNames kAlbertTensors = {kAlbertLayouts, kAlbertPrefixes, kAlbertUnused};
+constexpr HeadLayout kAlbertHeads[] = {{.dense = "@pooler"},
+                                       heads::kToken,
+                                       {.task = HeadTask::kMaskedLm,
+                                        .rows = HeadRows::kEach,
+                                        .dense = "predictions.dense",
+                                        .model_activation = true,
+                                        .norm = "predictions.LayerNorm",
+                                        .output = "predictions.decoder",
+                                        .bias = "predictions.bias"}};
+constexpr TensorNames kAlbertTensors = {kAlbertLayouts, kAlbertPrefixes, kAlbertUnused,
+                                        kAlbertHeads};
 constexpr absl::string_view kAlbertTypes[] = {"albert"};
 
 absl::Status CompleteAlbert(const Json& /*json*/, EncoderConfig& config) {
@@ -96,8 +106,17 @@ constexpr absl::string_view kDistilBertPrefixes[] = {"", "distilbert."};
 constexpr absl::string_view kDistilBertUnused[] = {
     "embeddings.position_ids", "vocab_transform.", "vocab_layer_norm.", "vocab_projector.",
     "pre_classifier.",         "classifier.",      "qa_outputs."};
+constexpr HeadLayout kDistilBertHeads[] = {
+    {.dense = "pre_classifier", .activation = HeadActivation::kRelu},
+    heads::kToken,
+    {.task = HeadTask::kMaskedLm,
+     .rows = HeadRows::kEach,
+     .dense = "vocab_transform",
+     .model_activation = true,
+     .norm = "vocab_layer_norm",
+     .output = "vocab_projector"}};
 constexpr TensorNames kDistilBertTensors = {kDistilBertLayouts, kDistilBertPrefixes,
-                                            kDistilBertUnused};
+                                            kDistilBertUnused, kDistilBertHeads};
 constexpr absl::string_view kDistilBertTypes[] = {"distilbert"};
 
 absl::Status CompleteDistilBert(const Json& /*json*/, EncoderConfig& config) {
@@ -130,7 +149,9 @@ constexpr TensorLayout kMpnetLayouts[] = {{
 constexpr absl::string_view kMpnetPrefixes[] = {"", "mpnet."};
 constexpr absl::string_view kMpnetUnused[] = {"embeddings.position_ids", "pooler.", "lm_head.",
                                               "classifier.", "qa_outputs."};
-constexpr TensorNames kMpnetTensors = {kMpnetLayouts, kMpnetPrefixes, kMpnetUnused};
+constexpr HeadLayout kRobertaHeads[] = {heads::kRobertaSequence, heads::kToken,
+                                        heads::kRobertaMaskedLm};
+constexpr TensorNames kMpnetTensors = {kMpnetLayouts, kMpnetPrefixes, kMpnetUnused, kRobertaHeads};
 constexpr absl::string_view kMpnetTypes[] = {"mpnet"};
 
 absl::Status CompleteMpnet(const Json& /*json*/, EncoderConfig& config) {
@@ -182,7 +203,7 @@ constexpr absl::string_view kEsmUnused[] = {"embeddings.position_ids",
                                             "lm_head.",
                                             "classifier.",
                                             ".inv_freq"};
-constexpr TensorNames kEsmTensors = {kEsmLayouts, kEsmPrefixes, kEsmUnused};
+constexpr TensorNames kEsmTensors = {kEsmLayouts, kEsmPrefixes, kEsmUnused, kRobertaHeads};
 constexpr absl::string_view kEsmTypes[] = {"esm"};
 
 absl::Status CompleteEsmPositions(const Json& json, EncoderConfig& config) {

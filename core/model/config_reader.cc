@@ -14,6 +14,7 @@
 #include "core/base/status_macros.h"
 #include "core/model/config_family.h"
 #include "core/model/harmless_fields.h"
+#include "core/model/head_reader.h"
 #include "core/model/json_fields.h"
 #include "core/model/json_reader.h"
 
@@ -135,6 +136,7 @@ absl::StatusOr<EncoderConfig> ReadEncoderConfig(absl::string_view json_text) {
   CTX_RETURN_IF_ERROR(CheckFamilyFields(json, *family));
   CTX_RETURN_IF_ERROR(CompleteSizes(config));
   CTX_RETURN_IF_ERROR(family->complete(json, config));
+  CTX_RETURN_IF_ERROR(ReadHeads(json, *family, config));
   return config;
 }
 

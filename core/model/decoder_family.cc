@@ -46,8 +46,30 @@ constexpr TensorLayout kGemmaLayouts[] = {GemmaLayout()};
 constexpr absl::string_view kPrefixes[] = {"", "model."};
 constexpr absl::string_view kHeads[] = {"lm_head.", "score.", "classifier.", "qa_outputs.",
                                         ".inv_freq"};
-constexpr TensorNames kTensors = {kLayouts, kPrefixes, kHeads};
-constexpr TensorNames kGemmaTensors = {kGemmaLayouts, kPrefixes, kHeads};
+constexpr HeadLayout kScoreHeads[] = {heads::kScoreSequence, heads::kScoreToken};
+
+absl::Status CompleteEuroBertHead(const Json& json, HeadConfig& head) {
+  const absl::string_view field =
+      json.contains("classifier_pooling") ? "classifier_pooling" : "clf_pooling";
+  CTX_ASSIGN_OR_RETURN(const std::string pooling,
+                       ReadWord(json, kConfigFile, {field, {"late", "bos", "mean"}, "late"}));
+  head.rows = pooling == "late"  ? HeadRows::kMeanLate
+              : pooling == "bos" ? HeadRows::kFirst
+                                 : HeadRows::kMean;
+  return absl::OkStatus();
+}
+constexpr absl::string_view kEuroBertUnused[] = {"lm_head.", "classifier.", "dense.", ".inv_freq"};
+constexpr HeadLayout kEuroBertHeads[] = {
+    {.dense = "dense", .activation = HeadActivation::kGeluErf, .complete = CompleteEuroBertHead},
+    heads::kToken,
+    {.task = HeadTask::kMaskedLm,
+     .rows = HeadRows::kEach,
+     .output = "lm_head",
+     .output_bias = false}};
+
+constexpr TensorNames kTensors = {kLayouts, kPrefixes, kHeads, kScoreHeads};
+constexpr TensorNames kEuroBertTensors = {kLayouts, kPrefixes, kEuroBertUnused, kEuroBertHeads};
+constexpr TensorNames kGemmaTensors = {kGemmaLayouts, kPrefixes, kHeads, kScoreHeads};
 
 const SizeField kSizes[] = {kHiddenField,        kLayersField,     kHeadsField,
                             kIntermediateField,  kVocabularyField, kPositionsField,
@@ -261,7 +283,7 @@ const Family kEuroBertFamily = {
     .others = kLlamaOthers,
     .harmless = kEuroBertHarmless,
     .complete = CompleteEuroBert,
-    .tensors = &kTensors,
+    .tensors = &kEuroBertTensors,
 };
 
 const Family kMistralFamily = {

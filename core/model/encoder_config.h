@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "core/model/head_config.h"
+
 namespace contexture {
 
 // One typed description of every encoder family. Families differ by these values alone; the reader
@@ -136,6 +138,9 @@ struct EncoderConfig {
   AttentionConfig attention;
   FeedForwardConfig feed_forward;
   DecoderConfig decoder;
+  std::vector<HeadConfig> heads;  // at most one of each task
+  // Architectures that config.json names and whose head the weights do not hold.
+  std::vector<std::string> absent_heads;
 
   // The largest position that a caller may give a token; -1: tokens stand at 0, 1, 2, ... alone.
   int max_given_position() const {

@@ -36,6 +36,12 @@ struct LayerWeights {
   NormWeights feed_forward_output_norm;
 };
 
+struct HeadWeights {
+  LinearWeights dense;   // [dense_size, hidden]
+  NormWeights norm;      // [dense_size or hidden]
+  LinearWeights output;  // [num_outputs, dense_size or hidden]
+};
+
 struct DecoderLayerWeights {
   LayerWeights self;           // attention to the target, and the feed-forward
   LinearWeights cross_query;   // [heads * head_size, hidden]; of the target
@@ -60,7 +66,8 @@ struct EncoderWeights {
   TensorView relative_bias;            // [buckets, heads]
   std::vector<LayerWeights> layers;    // [num_layer_weights]
   NormWeights final_norm;
-  DecoderWeights decoder;  // empty without decoder layers
+  DecoderWeights decoder;          // empty without decoder layers
+  std::vector<HeadWeights> heads;  // of EncoderConfig::heads
   // What a file holds in another order (a transposed matrix), rearranged; views lead there.
   std::vector<AlignedBuffer<char>> rearranged;
 };

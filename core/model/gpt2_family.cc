@@ -40,9 +40,10 @@ constexpr TensorLayout kGpt2Layouts[] = {{
     .transposed = true,
 }};
 constexpr absl::string_view kGpt2Prefixes[] = {"", "transformer."};
-constexpr absl::string_view kGpt2Unused[] = {"lm_head.", "score.", ".attn.bias",
+constexpr absl::string_view kGpt2Unused[] = {"lm_head.", "score.", "classifier.", ".attn.bias",
                                              ".attn.masked_bias"};
-constexpr TensorNames kGpt2Tensors = {kGpt2Layouts, kGpt2Prefixes, kGpt2Unused};
+constexpr HeadLayout kGpt2Heads[] = {heads::kScoreSequence, heads::kToken};
+constexpr TensorNames kGpt2Tensors = {kGpt2Layouts, kGpt2Prefixes, kGpt2Unused, kGpt2Heads};
 constexpr absl::string_view kGpt2Types[] = {"gpt2"};
 
 absl::Status CompleteGpt2(const Json& /*json*/, EncoderConfig& config) {

@@ -64,6 +64,7 @@ class Loader {
     CTX_RETURN_IF_ERROR(ReadTextLength());
     CTX_RETURN_IF_ERROR(ReadTokenizerFile());
     CTX_RETURN_IF_ERROR(OpenWeightFiles());
+    KeepStoredHeads(*model_.file, model_.config);
     CTX_ASSIGN_OR_RETURN(model_.weights, BindWeights(*model_.file, model_.config));
     CTX_RETURN_IF_ERROR(SetFingerprint());
     return std::move(model_);

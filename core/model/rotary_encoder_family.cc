@@ -5,6 +5,7 @@
 
 #include "core/base/status_macros.h"
 #include "core/model/families.h"
+#include "core/model/head_reader.h"
 #include "core/model/layer_types.h"
 #include "core/model/rotary_fields.h"
 #include "core/model/standard_fields.h"
@@ -37,7 +38,13 @@ constexpr TensorLayout kNomicLayouts[] = {{
 }};
 constexpr absl::string_view kNomicPrefixes[] = {"", "nomic_bert.", "bert."};
 constexpr absl::string_view kHeads[] = {"pooler.", "classifier.", "lm_head.", "cls.", ".inv_freq"};
-constexpr TensorNames kNomicTensors = {kNomicLayouts, kNomicPrefixes, kHeads};
+constexpr HeadLayout NomicMaskedLm() {
+  HeadLayout layout = heads::kBertMaskedLm;
+  layout.norm = "cls.predictions.transform.layer_norm";
+  return layout;
+}
+constexpr HeadLayout kNomicHeads[] = {heads::kPoolerSequence, heads::kToken, NomicMaskedLm()};
+constexpr TensorNames kNomicTensors = {kNomicLayouts, kNomicPrefixes, kHeads, kNomicHeads};
 constexpr absl::string_view kNomicTypes[] = {"nomic_bert"};
 
 const SizeField kNomicSizes[] = {kHiddenField,     kLayersField,    kHeadsField, kIntermediateField,
@@ -125,7 +132,16 @@ constexpr TensorLayout kGteLayouts[] = {{
               .output_norm = "mlp_ln"},
 }};
 constexpr absl::string_view kGtePrefixes[] = {"", "new.", "gte."};
-constexpr TensorNames kGteTensors = {kGteLayouts, kGtePrefixes, kHeads};
+// Its own code, model_type "new", calls the last norm otherwise.
+constexpr HeadLayout kGteHeads[] = {heads::kPoolerSequence,
+                                    heads::kToken,
+                                    {.task = HeadTask::kMaskedLm,
+                                     .rows = HeadRows::kEach,
+                                     .dense = "lm_head.dense",
+                                     .activation = HeadActivation::kGeluErf,
+                                     .norm = "lm_head.norm",
+                                     .output = "lm_head.decoder"}};
+constexpr TensorNames kGteTensors = {kGteLayouts, kGtePrefixes, kHeads, kGteHeads};
 constexpr absl::string_view kGteTypes[] = {"gte"};
 constexpr absl::string_view kGteNewTypes[] = {"new"};
 const SizeField kGteSizes[] = {kHiddenField,
@@ -175,7 +191,9 @@ constexpr TensorLayout kJina3Layouts[] = {{
               .output_norm = "norm2"},
 }};
 constexpr absl::string_view kJina3Prefixes[] = {"", "roberta.", "jina_embeddings_v3."};
-constexpr TensorNames kJina3Tensors = {kJina3Layouts, kJina3Prefixes, kHeads};
+constexpr HeadLayout kJina3Heads[] = {heads::kRobertaSequence, heads::kToken,
+                                      heads::kRobertaMaskedLm};
+constexpr TensorNames kJina3Tensors = {kJina3Layouts, kJina3Prefixes, kHeads, kJina3Heads};
 constexpr absl::string_view kJina3Types[] = {"jina_embeddings_v3"};
 
 absl::Status CompleteJina3(const Json& json, EncoderConfig& config) {
@@ -201,8 +219,34 @@ constexpr TensorLayout kModernBertLayouts[] = {{
 }};
 constexpr absl::string_view kModernBertPrefixes[] = {"", "model."};
 constexpr absl::string_view kModernBertUnused[] = {"head.", "decoder.", "classifier."};
+
+// The dense layer, the activation and the norm before every one of its heads.
+absl::Status CompleteModernBertHead(const Json& json, HeadConfig& head) {
+  CTX_ASSIGN_OR_RETURN(head.dense_bias, ReadBoolean(json, kConfigFile, {"classifier_bias", false}));
+  CTX_ASSIGN_OR_RETURN(head.activation, ReadHeadActivation(json, "classifier_activation", "gelu"));
+  if (head.task == HeadTask::kMaskedLm) {
+    CTX_ASSIGN_OR_RETURN(head.output_bias, ReadBoolean(json, kConfigFile, {"decoder_bias", true}));
+  }
+  if (head.task != HeadTask::kSequenceClassification) return absl::OkStatus();
+  CTX_ASSIGN_OR_RETURN(const std::string pooling,
+                       ReadWord(json, kConfigFile, {"classifier_pooling", {"cls", "mean"}, "cls"}));
+  head.rows = pooling == "cls" ? HeadRows::kFirst : HeadRows::kMean;
+  return absl::OkStatus();
+}
+constexpr HeadLayout ModernBertHead(HeadTask task, absl::string_view output) {
+  return {.task = task,
+          .rows = HeadRows::kEach,
+          .dense = "head.dense",
+          .norm = "head.norm",
+          .output = output,
+          .complete = CompleteModernBertHead};
+}
+constexpr HeadLayout kModernBertHeads[] = {
+    ModernBertHead(HeadTask::kSequenceClassification, "classifier"),
+    ModernBertHead(HeadTask::kTokenClassification, "classifier"),
+    ModernBertHead(HeadTask::kMaskedLm, "decoder")};
 constexpr TensorNames kModernBertTensors = {kModernBertLayouts, kModernBertPrefixes,
-                                            kModernBertUnused};
+                                            kModernBertUnused, kModernBertHeads};
 constexpr absl::string_view kModernBertTypes[] = {"modernbert"};
 const SizeField kModernBertSizes[] = {kHiddenField,       kLayersField,     kHeadsField,
                                       kIntermediateField, kVocabularyField, kPositionsField};

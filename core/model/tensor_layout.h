@@ -2,6 +2,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "core/model/head_layout.h"
 
 namespace contexture {
 
@@ -55,6 +56,7 @@ struct TensorNames {
   // Tensors that the encoder does not use, without the prefix: a whole name, a group that ends with
   // '.', or the end of names, which starts with '.'.
   absl::Span<const absl::string_view> unused = {};
+  absl::Span<const HeadLayout> heads = {};  // at most one of each task
 };
 
 }  // namespace contexture

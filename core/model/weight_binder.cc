@@ -16,28 +16,12 @@
 #include "absl/strings/strip.h"
 #include "absl/types/span.h"
 #include "core/model/config_family.h"
+#include "core/model/head_binder.h"
 #include "core/model/json_reader.h"
 #include "core/tensor/widen.h"
 
 namespace contexture {
 namespace {
-
-using Shape = absl::InlinedVector<int64_t, 4>;
-
-// A tensor that the encoder needs and where its view goes: whole, or cut into stretches of rows, as
-// many for each target as the target's view says.
-struct ExpectedTensor {
-  std::string name = {};
-  std::string old_name = {};  // another spelling of the name; empty: none
-  Shape shape = {};
-  bool transposed = false;  // the file has columns for rows
-  absl::InlinedVector<TensorView*, 3> targets = {};
-};
-
-// The names of the weight and bias of a layer that is called NAME.
-std::string PartName(absl::string_view name, absl::string_view part) {
-  return absl::StrCat(name, absl::EndsWith(name, "_") ? "" : ".", part);
-}
 
 // The tensors of an encoder, collected from its configuration and its family's names.
 class ExpectedTensors {
@@ -353,12 +337,27 @@ absl::StatusOr<EncoderWeights> BindWeights(const TensorSource& file, const Encod
   EncoderWeights weights;
   ExpectedTensors expected(config, *found.layout, found.prefix);
   expected.Expect(weights);
+  const std::vector<ExpectedTensor> heads =
+      ExpectHeads({file, *names, found.prefix}, config, weights);
   Binder binder(file, weights);
   for (const ExpectedTensor& tensor : expected.list()) binder.Bind(tensor);
+  for (const ExpectedTensor& tensor : heads) binder.Bind(tensor);
   binder.FindSuperfluous(found.prefix, names->unused);
   if (absl::Status status = binder.status(); !status.ok()) return status;
   if (config.decoder.shared_embedding) weights.decoder.token_embedding = weights.token_embedding;
+  ShareDecoders(config, weights);
   return weights;
+}
+
+void KeepStoredHeads(const TensorSource& file, EncoderConfig& config) {
+  const TensorNames* names = FindNames(config.model_type);
+  if (names == nullptr) return;
+  const TensorPlace place = {file, *names, FindLayout(file, *names).prefix};
+  config.absent_heads.clear();
+  for (const HeadConfig& head : config.heads) {
+    if (!HoldsHead(place, head)) config.absent_heads.push_back(head.architecture);
+  }
+  std::erase_if(config.heads, [&](const HeadConfig& head) { return !HoldsHead(place, head); });
 }
 
 absl::StatusOr<LinearWeights> BindDense(const TensorSource& file, const DenseConfig& config) {

@@ -16,6 +16,10 @@ namespace contexture {
 // types differ.
 absl::StatusOr<EncoderWeights> BindWeights(const TensorSource& file, const EncoderConfig& config);
 
+// Takes those of CONFIG.heads out that FILE holds no tensor of, and names them in absent_heads:
+// files of encoders often keep the name of the class that they were trained as.
+void KeepStoredHeads(const TensorSource& file, EncoderConfig& config);
+
 // The same for a Dense module of sentence-transformers: "linear.weight" and "linear.bias".
 absl::StatusOr<LinearWeights> BindDense(const TensorSource& file, const DenseConfig& config);
 

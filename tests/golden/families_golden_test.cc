@@ -8,19 +8,16 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "core/engine/engine.h"
-#include "core/engine/float_conversion.h"
 #include "core/model/model_directory.h"
 #include "tests/golden/encode_batch.h"
+#include "tests/golden/golden_model.h"
 #include "tests/golden/golden_tensors.h"
-#include "tests/golden/hash_tensors.h"
 #include "tests/support/files.h"
 #include "tests/support/precisions.h"
-#include "tests/support/safetensors_writer.h"
 #include "tests/support/status_matchers.h"
 
 namespace contexture {
@@ -30,14 +27,11 @@ using test_support::BitIdentical;
 using test_support::GoldenTensors;
 using test_support::IsOk;
 using test_support::SequenceVectors;
-using test_support::StoredTensor;
 using Json = nlohmann::json;
 
 // Of last hidden states, absolute: another order of the same float additions, and angles of rotary
 // positions that transformers rounds to float before it takes their sine; see docs/numerics.md.
 constexpr double kTolerance = 5e-5;
-constexpr uint64_t kSeedStride = 1 << 20;
-constexpr uint64_t kModuleStride = 1 << 16;
 
 // The committed file, or that of a longer sweep.
 std::string Stem() {
@@ -55,20 +49,6 @@ const GoldenTensors& Tensors() {
   return tensors;
 }
 
-// Rounds a tensor of floats to the 16 bits of TYPE.
-void Narrow(const std::string& type, StoredTensor& tensor) {
-  if (type == "F32") return;
-  std::string narrow;
-  for (size_t at = 0; at < tensor.bytes.size(); at += sizeof(float)) {
-    float value;
-    std::memcpy(&value, tensor.bytes.data() + at, sizeof(value));
-    const uint16_t bits = type == "BF16" ? ToBfloat16(value) : ToFloat16(value);
-    narrow.append(reinterpret_cast<const char*>(&bits), sizeof(bits));
-  }
-  tensor.bytes = std::move(narrow);
-  tensor.data_type = type;
-}
-
 class FamiliesGoldenTest : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
@@ -76,7 +56,7 @@ class FamiliesGoldenTest : public testing::TestWithParam<std::string> {
     const auto found = std::find_if(cases.begin(), cases.end(),
                                     [](const Json& c) { return c.at("name") == GetParam(); });
     ASSERT_NE(found, cases.end());
-    WriteModel(*found);
+    ASSERT_THAT(test_support::WriteGoldenModel(*found, directory_.path()), IsOk());
     Load(Precision::kFloat32);
     ReadSequences();
   }
@@ -87,53 +67,6 @@ class FamiliesGoldenTest : public testing::TestWithParam<std::string> {
     auto engine = LoadEngine(*std::move(model), {.precision = precision});
     ASSERT_THAT(engine, IsOk()) << Name(precision);
     engine_ = *std::move(engine);
-  }
-
-  void WriteModel(const Json& golden) {
-    ASSERT_THAT(test_support::WriteFile(directory_.File("config.json"), golden.at("config").dump()),
-                IsOk());
-    for (const auto& [name, contents] : golden.at("files").items()) {
-      ASSERT_THAT(test_support::WriteFile(directory_.File(name), contents.dump()), IsOk());
-    }
-    std::vector<StoredTensor> tensors;
-    const uint64_t first = golden.at("seed").get<uint64_t>() * kSeedStride;
-    for (const Json& recipe : golden.at("tensors")) {
-      tensors.push_back(test_support::MakeTensor(first + tensors.size(), recipe));
-      Narrow(golden.at("data_type"), tensors.back());
-    }
-    for (const auto& [folder, recipes] : golden.at("dense").items()) {
-      WriteDense(folder, recipes, first + std::stoull(folder) * kModuleStride);
-    }
-    const size_t shards = golden.at("shards");
-    if (shards > 1) return WriteShards(tensors, shards);
-    ASSERT_THAT(test_support::WriteSafetensors(directory_.File("model.safetensors"), tensors),
-                IsOk());
-  }
-
-  void WriteDense(const std::string& folder, const Json& recipes, uint64_t first) {
-    std::vector<StoredTensor> tensors;
-    for (const Json& recipe : recipes) {
-      tensors.push_back(test_support::MakeTensor(first + tensors.size(), recipe));
-    }
-    ASSERT_THAT(
-        test_support::WriteSafetensors(directory_.File(folder + "/model.safetensors"), tensors),
-        IsOk());
-  }
-
-  void WriteShards(const std::vector<StoredTensor>& tensors, size_t shards) {
-    Json map = Json::object();
-    for (size_t shard = 0; shard < shards; ++shard) {
-      const std::string name = absl::StrCat("model-", shard + 1, "-of-", shards, ".safetensors");
-      std::vector<StoredTensor> part;
-      for (size_t i = shard; i < tensors.size(); i += shards) {
-        part.push_back(tensors[i]);
-        map[tensors[i].name] = name;
-      }
-      ASSERT_THAT(test_support::WriteSafetensors(directory_.File(name), part), IsOk());
-    }
-    ASSERT_THAT(test_support::WriteFile(directory_.File("model.safetensors.index.json"),
-                                        Json({{"weight_map", map}}).dump()),
-                IsOk());
   }
 
   void ReadSequences() {
