@@ -23,7 +23,7 @@ std::string TakeMessage(const contexture_tokenizer_error& error) {
 absl::Status EncodeError(const contexture_tokenizer_error& error,
                          const contexture_encode_request& request) {
   const std::string message = TakeMessage(error);
-  const bool is_pair = request.second.data != nullptr;
+  const bool is_pair = request.second.data != nullptr || request.prepared != nullptr;
   const char* which = !is_pair ? "text" : error.input == 0 ? "first text" : "second text";
   switch (error.code) {
     case CONTEXTURE_TOKENIZER_INVALID_UTF8:
@@ -83,19 +83,54 @@ absl::StatusOr<Encoding> HuggingFaceTokenizer::Encode(absl::string_view text,
   return RunWithOptions(request, options);
 }
 
+absl::Status HuggingFaceTokenizer::CheckPairs() const {
+  if (info_.has_pair_template) return absl::OkStatus();
+  return absl::FailedPreconditionError("the model's tokenizer has no template for pairs of texts");
+}
+
 absl::StatusOr<Encoding> HuggingFaceTokenizer::EncodePair(absl::string_view first,
                                                           absl::string_view second,
                                                           const EncodeOptions& options) const {
-  if (!info_.has_pair_template) {
-    return absl::FailedPreconditionError(
-        "the model's tokenizer has no template for pairs of texts");
-  }
+  CTX_RETURN_IF_ERROR(CheckPairs());
   CTX_RETURN_IF_ERROR(CheckText(first, "first text"));
   CTX_RETURN_IF_ERROR(CheckText(second, "second text"));
   contexture_encode_request request = {};
   request.first = ToText(first);
   request.second = ToText(second);
   return RunWithOptions(request, options);
+}
+
+// A first text that the library has tokenized.
+class HuggingFaceTokenizer::PreparedPair final : public PairEncoder {
+ public:
+  PreparedPair(const HuggingFaceTokenizer& tokenizer, contexture_prepared* first)
+      : tokenizer_(tokenizer), first_(first) {}
+
+  absl::StatusOr<Encoding> Encode(absl::string_view second,
+                                  const EncodeOptions& options) const override {
+    CTX_RETURN_IF_ERROR(CheckText(second, "second text"));
+    contexture_encode_request request = {};
+    request.prepared = first_.get();
+    request.second = ToText(second);
+    return tokenizer_.RunWithOptions(request, options);
+  }
+
+ private:
+  const HuggingFaceTokenizer& tokenizer_;
+  const std::unique_ptr<contexture_prepared, FreePrepared> first_;
+};
+
+absl::StatusOr<std::unique_ptr<PairEncoder>> HuggingFaceTokenizer::NewPairEncoder(
+    absl::string_view first) const {
+  CTX_RETURN_IF_ERROR(CheckPairs());
+  CTX_RETURN_IF_ERROR(CheckText(first, "first text"));
+  contexture_tokenizer_error error = {};
+  contexture_prepared* prepared =
+      contexture_tokenizer_prepare(tokenizer_.get(), ToText(first), &error);
+  if (prepared != nullptr) return std::make_unique<PreparedPair>(*this, prepared);
+  contexture_encode_request request = {};
+  request.first = request.second = ToText(first);  // so that the message is of a pair
+  return EncodeError(error, request);
 }
 
 absl::StatusOr<std::vector<Token>> HuggingFaceTokenizer::Tokenize(absl::string_view text,

@@ -23,12 +23,18 @@ class HuggingFaceTokenizer : public Tokenizer {
                                   const EncodeOptions& options) const override;
   absl::StatusOr<Encoding> EncodePair(absl::string_view first, absl::string_view second,
                                       const EncodeOptions& options) const override;
+  absl::StatusOr<std::unique_ptr<PairEncoder>> NewPairEncoder(
+      absl::string_view first) const override;
   absl::StatusOr<std::vector<Token>> Tokenize(absl::string_view text,
                                               bool add_special_tokens) const override;
   std::string TokenText(uint32_t id) const override;
   uint32_t vocabulary_size() const override { return info_.vocabulary_size; }
 
  private:
+  class PreparedPair;
+  struct FreePrepared {
+    void operator()(contexture_prepared* prepared) const { contexture_prepared_free(prepared); }
+  };
   struct FreeTokenizer {
     void operator()(contexture_tokenizer* tokenizer) const { contexture_tokenizer_free(tokenizer); }
   };
@@ -40,6 +46,7 @@ class HuggingFaceTokenizer : public Tokenizer {
   explicit HuggingFaceTokenizer(contexture_tokenizer* tokenizer)
       : tokenizer_(tokenizer), info_(contexture_tokenizer_get_info(tokenizer)) {}
 
+  absl::Status CheckPairs() const;
   // Runs the library. INVALID_ARGUMENT: a text is not UTF-8, or max_length does not hold the
   // special tokens. INTERNAL: the library fails on the text.
   absl::StatusOr<EncodingHandle> Run(const contexture_encode_request& request) const;

@@ -31,6 +31,15 @@ struct EncodeOptions {
   Truncation truncation = Truncation::kError;
 };
 
+// Makes pairs of one first text, which is tokenized once. Thread safe.
+class PairEncoder {
+ public:
+  virtual ~PairEncoder() = default;
+  // As Tokenizer::EncodePair of the first text and SECOND.
+  virtual absl::StatusOr<Encoding> Encode(absl::string_view second,
+                                          const EncodeOptions& options) const = 0;
+};
+
 // Text to token ids as the model's tokenizer.json says, equal to the Hugging Face `tokenizers`
 // library. Truncation and padding of the file are ignored: the options rule. Thread safe; nothing
 // blocks.
@@ -47,6 +56,9 @@ class Tokenizer {
   // tokenizer has no pair template.
   virtual absl::StatusOr<Encoding> EncodePair(absl::string_view first, absl::string_view second,
                                               const EncodeOptions& options) const = 0;
+  // FIRST need not outlive the call, the tokenizer must outlive the result. Codes as EncodePair's.
+  virtual absl::StatusOr<std::unique_ptr<PairEncoder>> NewPairEncoder(
+      absl::string_view first) const = 0;
   // Every token, without a limit; none when the tokenizer drops the whole text. Codes as Encode's.
   virtual absl::StatusOr<std::vector<Token>> Tokenize(absl::string_view text,
                                                       bool add_special_tokens) const = 0;

@@ -29,7 +29,25 @@ void WriteRow(absl::Span<const uint32_t> ids, const OutputSpec& spec, char* dest
   }
 }
 
+void WriteLogits(absl::Span<const uint32_t> ids, const OutputSpec& spec, char* destination) {
+  for (int d = 0; d < spec.dimensions; ++d) {
+    const float value = FakeLogit({ids.begin(), ids.end()}, d);
+    std::memcpy(destination + d * sizeof(float), &value, sizeof(float));
+  }
+}
+
+void WriteHeadSlot(absl::Span<const uint32_t> ids, const OutputSlot& slot) {
+  if (slot.spec.head.rows != HeadRows::kEach) {
+    return WriteLogits(ids, slot.spec, slot.destination);
+  }
+  for (size_t row = 0; row < ids.size(); ++row) {
+    WriteLogits(ids.subspan(row, 1), slot.spec,
+                slot.destination + row * slot.spec.dimensions * sizeof(float));
+  }
+}
+
 void WriteSlot(absl::Span<const uint32_t> ids, const OutputSlot& slot) {
+  if (slot.spec.kind == OutputKind::kHead) return WriteHeadSlot(ids, slot);
   if (slot.spec.kind == OutputKind::kPooled) return WriteRow(ids, slot.spec, slot.destination);
   const size_t row_bytes = OutputBytes(slot.spec, 1);
   for (size_t row = 0; row < ids.size(); ++row) {
@@ -38,6 +56,20 @@ void WriteSlot(absl::Span<const uint32_t> ids, const OutputSlot& slot) {
 }
 
 }  // namespace
+
+float FakeLogit(const std::vector<uint32_t>& ids, int output) {
+  uint32_t sum = 0;
+  for (uint32_t id : ids) sum += id * (output + 1);
+  return static_cast<float>(sum % 7) - 3.0f;
+}
+
+HeadConfig FakeClassifier(const std::vector<std::string>& labels) {
+  return {.task = HeadTask::kSequenceClassification,
+          .num_outputs = static_cast<int>(labels.size()),
+          .labels = labels,
+          .score_function = labels.size() == 1 ? ScoreFunction::kSigmoid : ScoreFunction::kSoftmax,
+          .rank_function = ScoreFunction::kSigmoid};
+}
 
 EngineInfo FakeEngineInfo() {
   EngineInfo info;
@@ -124,6 +156,24 @@ absl::StatusOr<Encoding> FakeTokenizer::EncodePair(absl::string_view first,
   encoding.type_ids.resize(encoding.ids.size(), 1);
   encoding.original_length = static_cast<uint32_t>(encoding.ids.size());
   return encoding;
+}
+
+absl::StatusOr<std::unique_ptr<PairEncoder>> FakeTokenizer::NewPairEncoder(
+    absl::string_view first) const {
+  class Pair final : public PairEncoder {
+   public:
+    Pair(const FakeTokenizer& tokenizer, absl::string_view first)
+        : tokenizer_(tokenizer), first_(first) {}
+    absl::StatusOr<Encoding> Encode(absl::string_view second,
+                                    const EncodeOptions& options) const override {
+      return tokenizer_.EncodePair(first_, second, options);
+    }
+
+   private:
+    const FakeTokenizer& tokenizer_;
+    const std::string first_;
+  };
+  return std::make_unique<Pair>(*this, first);
 }
 
 absl::StatusOr<std::vector<Token>> FakeTokenizer::Tokenize(absl::string_view text,

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -17,10 +18,16 @@ inline constexpr uint32_t kPoisonId = 99;
 
 EngineInfo FakeEngineInfo();  // hidden 4, vocabulary 100, 2 types, max_length 16, max_text_length 8
 
+// The logits that FakeEngine gives for the outputs of a head: of a sequence, or of a token alone.
+float FakeLogit(const std::vector<uint32_t>& ids, int output);
+// A head of these labels.
+HeadConfig FakeClassifier(const std::vector<std::string>& labels);
+
 // Vectors that tell which ids they come from: element d of a token is 10 * id + d, pooled vectors
 // are the sum over the tokens. No normalisation. Thread safe.
 class FakeEngine final : public Engine {
  public:
+  explicit FakeEngine(EngineInfo info = FakeEngineInfo()) : info_(std::move(info)) {}
   const EngineInfo& info() const override { return info_; }
   std::unique_ptr<Workspace> NewWorkspace() const override { return std::make_unique<Workspace>(); }
   absl::Status Run(const PackedBatch& batch, const OutputPlan& plan,
@@ -34,7 +41,7 @@ class FakeEngine final : public Engine {
   int sequences_run() const;
 
  private:
-  const EngineInfo info_ = FakeEngineInfo();
+  const EngineInfo info_;
   mutable absl::Mutex mutex_;
   mutable bool running_ ABSL_GUARDED_BY(mutex_) = true;
   mutable int waiting_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -49,6 +56,8 @@ class FakeTokenizer final : public Tokenizer {
                                   const EncodeOptions& options) const override;
   absl::StatusOr<Encoding> EncodePair(absl::string_view first, absl::string_view second,
                                       const EncodeOptions& options) const override;
+  absl::StatusOr<std::unique_ptr<PairEncoder>> NewPairEncoder(
+      absl::string_view first) const override;
   absl::StatusOr<std::vector<Token>> Tokenize(absl::string_view text,
                                               bool add_special_tokens) const override;
   std::string TokenText(uint32_t id) const override { return "token " + std::to_string(id); }

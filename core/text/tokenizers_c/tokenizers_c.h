@@ -20,6 +20,7 @@ extern "C" {
 
 typedef struct contexture_tokenizer contexture_tokenizer;
 typedef struct contexture_encoding contexture_encoding;
+typedef struct contexture_prepared contexture_prepared;
 
 typedef enum contexture_tokenizer_code {
   CONTEXTURE_TOKENIZER_INVALID_FILE = 1,  // load: not a tokenizer.json that can be served
@@ -61,6 +62,8 @@ typedef struct contexture_encode_request {
   int32_t truncation;  // a contexture_truncation; a pair loses the tokens of its longest text first
   bool add_special_tokens;  // those of the template
   bool with_offsets;        // false: quicker, and contexture_encoding_token gives nothing of use
+  // In place of `first`, tokenized before by the same tokenizer; without offsets. Or NULL.
+  const contexture_prepared* prepared;
 } contexture_encode_request;
 
 // Valid as long as the encoding.
@@ -86,6 +89,12 @@ contexture_tokenizer_info contexture_tokenizer_get_info(const contexture_tokeniz
 
 // The spelling of token ID for contexture_message_free, zero-terminated UTF-8; NULL: no such token.
 char* contexture_tokenizer_token(const contexture_tokenizer* tokenizer, uint32_t id);
+
+// The tokens of a text that is to be the first of several pairs. Immutable.
+contexture_prepared* contexture_tokenizer_prepare(const contexture_tokenizer* tokenizer,
+                                                  contexture_text text,
+                                                  contexture_tokenizer_error* error);
+void contexture_prepared_free(contexture_prepared* prepared);
 
 contexture_encoding* contexture_tokenizer_encode(const contexture_tokenizer* tokenizer,
                                                  const contexture_encode_request* request,

@@ -10,7 +10,7 @@ use std::ptr;
 use tokenizers::TruncationDirection;
 
 use failure::{guard, Code, Failure};
-use tokenizer::{Output, Request, Tokenizer};
+use tokenizer::{Output, Prepared, Request, Tokenizer};
 
 #[repr(C)]
 pub struct CError {
@@ -42,6 +42,7 @@ pub struct CEncodeRequest {
     truncation: i32,
     add_special_tokens: bool,
     with_offsets: bool,
+    prepared: *const Prepared,
 }
 
 #[repr(C)]
@@ -140,7 +141,26 @@ pub extern "C" fn contexture_tokenizer_token(tokenizer: &Tokenizer, id: u32) -> 
 }
 
 /// # Safety
-/// The texts of `request` point to as many bytes as they say, `error` to a writable error.
+/// `text` points to as many bytes as it says, `error` to a writable error.
+#[no_mangle]
+pub unsafe extern "C" fn contexture_tokenizer_prepare(
+    tokenizer: &Tokenizer,
+    text: CText,
+    error: *mut CError,
+) -> *mut Prepared {
+    hand_over(error, || tokenizer.prepare(text.text(0)?))
+}
+
+/// # Safety
+/// `prepared` is null or comes from `contexture_tokenizer_prepare`, and is not used again.
+#[no_mangle]
+pub unsafe extern "C" fn contexture_prepared_free(prepared: *mut Prepared) {
+    release(prepared)
+}
+
+/// # Safety
+/// The texts of `request` point to as many bytes as they say, its prepared text is null or comes
+/// from `contexture_tokenizer_prepare` of the same tokenizer, `error` is a writable error.
 #[no_mangle]
 pub unsafe extern "C" fn contexture_tokenizer_encode(
     tokenizer: &Tokenizer,
@@ -151,7 +171,8 @@ pub unsafe extern "C" fn contexture_tokenizer_encode(
         let second =
             if request.second.data.is_null() { None } else { Some(request.second.text(1)?) };
         tokenizer.encode(&Request {
-            first: request.first.text(0)?,
+            first: if request.prepared.is_null() { request.first.text(0)? } else { "" },
+            prepared: request.prepared.as_ref(),
             second,
             truncation: match request.truncation {
                 1 => Some((request.max_length, TruncationDirection::Right)),

@@ -17,8 +17,13 @@ pub struct Tokenizer {
     pub has_pair_template: bool,
 }
 
+/// The tokens of the first text of pairs, without offsets.
+pub struct Prepared(Encoding);
+
 pub struct Request<'a> {
     pub first: &'a str,
+    /// In place of `first`; without offsets.
+    pub prepared: Option<&'a Prepared>,
     pub second: Option<&'a str>,
     pub truncation: Option<(usize, TruncationDirection)>,
     pub add_special_tokens: bool,
@@ -124,6 +129,10 @@ impl Tokenizer {
         }
     }
 
+    pub fn prepare(&self, first: &str) -> Result<Prepared, Failure> {
+        Ok(Prepared(self.sequence(first, 0, OffsetType::None)?))
+    }
+
     /// Equal to the Python library with truncation `longest_first` and stride 0. Done here because
     /// the crate keeps its truncation in the shared tokenizer, builds all overflowing parts (for a
     /// pair their product), and stops early, so that it may take the other text of a pair for the
@@ -132,7 +141,10 @@ impl Tokenizer {
         let Request { first, second, add_special_tokens, .. } = *request;
         // Not bytes: post-processors trim spaces off the offsets by characters.
         let offset_type = if request.with_offsets { OffsetType::Char } else { OffsetType::None };
-        let mut encoding = self.sequence(first, 0, offset_type)?;
+        let mut encoding = match request.prepared {
+            Some(prepared) => prepared.0.clone(),
+            None => self.sequence(first, 0, offset_type)?,
+        };
         let mut pair = second.map(|text| self.sequence(text, 1, offset_type)).transpose()?;
         let added = match (add_special_tokens, second) {
             (false, _) => 0,
