@@ -40,7 +40,8 @@ ConnectionLimits LimitsOf(const ConnectionBounds& bounds) {
 
 std::vector<std::string> ServiceNames(const ServerOptions& options) {
   std::vector<std::string> names = {
-      v1::EncoderService::service_full_name(), grpc::health::v1::Health::service_full_name(),
+      v1::EncoderService::service_full_name(), v1::TaskService::service_full_name(),
+      grpc::health::v1::Health::service_full_name(),
       grpc::reflection::v1::ServerReflection::service_full_name(),
       grpc::reflection::v1alpha::ServerReflection::service_full_name()};
   if (options.load_reports) {
@@ -183,6 +184,7 @@ absl::Status Server::StartListening() {
   auto credentials = certificates_ != nullptr ? certificates_->NewCredentials()
                                               : grpc::InsecureServerCredentials();
   builder.RegisterService(&encoder_);
+  builder.RegisterService(&tasks_);
   builder.RegisterService(&health_);
   if (options_.reflection) {
     builder.RegisterService(reflection_.v1());

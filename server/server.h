@@ -22,6 +22,7 @@
 #include "server/services/health_service.h"
 #include "server/services/orca_service.h"
 #include "server/services/reflection_service.h"
+#include "server/services/task_service.h"
 #include "server/thread_plan.h"
 
 namespace contexture {
@@ -84,6 +85,7 @@ class Server {
   ReflectionService reflection_;
   std::unique_ptr<Authorizer> authorizer_;
   EncoderService encoder_;
+  TaskService tasks_{encoder_};
   LoadReporter load_reporter_;
   OrcaService orca_;
   std::atomic<const Batcher*> batcher_{nullptr};  // once the model is loaded

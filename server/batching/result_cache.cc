@@ -24,7 +24,7 @@ void AppendIds(const std::vector<uint32_t>& ids, std::string& key) {
 
 std::string ResultKey(const Task& task) {
   std::string key;
-  constexpr size_t kSpecBytes = 8, kCounts = 20;
+  constexpr size_t kSpecBytes = 20, kCounts = 20;
   key.reserve(kCounts + kSpecBytes * task.outputs.size() +
               sizeof(uint32_t) * (task.ids.size() + task.type_ids.size() + task.positions.size() +
                                   task.target_ids.size()));
@@ -35,6 +35,9 @@ std::string ResultKey(const Task& task) {
     Append(static_cast<uint8_t>(slot.spec.normalize), key);
     Append(static_cast<uint8_t>(slot.spec.data_type), key);
     Append(static_cast<uint32_t>(slot.spec.dimensions), key);
+    Append(static_cast<uint32_t>(slot.spec.head.index), key);
+    Append(static_cast<uint32_t>(slot.spec.head.top_k), key);
+    Append(slot.spec.head.token, key);
   }
   AppendIds(task.ids, key);
   AppendIds(task.type_ids, key);

@@ -15,8 +15,8 @@ using prometheus::Histogram;
 using prometheus::Registry;
 
 // By Method.
-constexpr std::array kMethods = {"encode",    "encode_stream", "tokenize",
-                                 "get_model", "inspect",       "attend"};
+constexpr std::array kMethods = {"encode",  "encode_stream", "tokenize", "get_model",
+                                 "inspect", "attend",        "classify", "rerank"};
 
 constexpr MetricName kRequests = {"contexture_requests_total", "Calls answered."};
 constexpr MetricName kRequestDuration = {"contexture_request_duration_seconds",

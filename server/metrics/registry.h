@@ -17,7 +17,16 @@ class Collectable;
 namespace contexture {
 
 // The methods of EncoderService; the label `method`.
-enum class Method { kEncode, kEncodeStream, kTokenize, kGetModel, kInspect, kAttend };
+enum class Method {
+  kEncode,
+  kEncodeStream,
+  kTokenize,
+  kGetModel,
+  kInspect,
+  kAttend,
+  kClassify,
+  kRerank,
+};
 
 // Why inputs were not admitted; the label `reason`.
 enum class RefusalReason { kQueueFull, kTooLate, kMemory, kDraining, kOther };

@@ -7,6 +7,7 @@
 #include "server/services/inspect_call.h"
 #include "server/services/model_message.h"
 #include "server/services/refused_stream.h"
+#include "server/services/start_call.h"
 #include "server/services/tokenize.h"
 
 namespace contexture {
@@ -16,7 +17,8 @@ namespace {
 constexpr const char* kMethodNames[] = {
     "contexture.v1.EncoderService/Encode",   "contexture.v1.EncoderService/EncodeStream",
     "contexture.v1.EncoderService/Tokenize", "contexture.v1.EncoderService/GetModel",
-    "contexture.v1.EncoderService/Inspect",  "contexture.v1.EncoderService/Attend"};
+    "contexture.v1.EncoderService/Inspect",  "contexture.v1.EncoderService/Attend",
+    "contexture.v1.TaskService/Classify",    "contexture.v1.TaskService/Rerank"};
 
 }  // namespace
 
@@ -46,25 +48,6 @@ absl::StatusOr<const Backend*> EncoderService::Admit(const grpc::ServerContextBa
     return MakeError(ErrorReason::kServerStarting, "the server is loading its model");
   }
   return backend;
-}
-
-template <typename Call, typename Request, typename Response>
-grpc::ServerUnaryReactor* EncoderService::StartCall(const UnaryContext& context, Method method) {
-  auto* call = new UnaryCall<Request, Response>(context, method, clock_, metrics_);
-  auto backend = Admit(*context.context, method);
-  absl::Status status = backend.ok() ? call->ParseRequest(**backend) : backend.status();
-  if (!status.ok()) {
-    call->Reply(std::move(status));
-    return call;
-  }
-  Call::Start(**backend, {.request = &call->request(),
-                          .response = &call->response(),
-                          .deadline = call->Deadline(options_.default_timeout),
-                          .cancelled = call->cancelled(),
-                          .caller = call->caller(),
-                          .memory = &call->memory(),
-                          .done = [call](absl::Status result) { call->Reply(result); }});
-  return call;
 }
 
 grpc::ServerUnaryReactor* EncoderService::Encode(grpc::CallbackServerContext* context,

@@ -43,6 +43,11 @@ class EncoderService final : public internal::EncoderServiceBase {
   // answered. Never blocks: what was admitted goes on.
   void Drain();
 
+  // Admits the caller, parses the request and hands it to CALL, an EncodeCall or its like; for the
+  // other services of the same backend too. Defined in start_call.h.
+  template <typename Call, typename Request, typename Response>
+  grpc::ServerUnaryReactor* StartCall(const UnaryContext& context, Method method) const;
+
  private:
   grpc::ServerUnaryReactor* Encode(grpc::CallbackServerContext* context,
                                    const grpc::ByteBuffer* request,
@@ -62,9 +67,6 @@ class EncoderService final : public internal::EncoderServiceBase {
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* EncodeStream(
       grpc::CallbackServerContext* context) override;
 
-  // Parses the request and hands it to CALL, an EncodeCall or its like.
-  template <typename Call, typename Request, typename Response>
-  grpc::ServerUnaryReactor* StartCall(const UnaryContext& context, Method method);
   // As Authorizer::Check.
   absl::Status CheckCaller(const grpc::ServerContextBase& context, Method method) const;
   // Before anything of a request is read. UNAVAILABLE: starting or draining; as Authorizer::Check.

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "contexture/v1/encoder.grpc.pb.h"
+#include "contexture/v1/tasks.grpc.pb.h"
 #include "server/services/server_stream.h"
 
 namespace contexture {
@@ -75,7 +76,8 @@ class HealthService::WatchStream final : public grpc::ServerWriteReactor<HealthC
 HealthService::HealthService() {
   absl::MutexLock lock(&mutex_);
   statuses_[kLiveness] = HealthCheckResponse::SERVING;
-  for (const char* name : {"", "readiness", v1::EncoderService::service_full_name()}) {
+  for (const char* name : {"", "readiness", v1::EncoderService::service_full_name(),
+                           v1::TaskService::service_full_name()}) {
     statuses_[name] = HealthCheckResponse::NOT_SERVING;
   }
 }

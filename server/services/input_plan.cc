@@ -199,11 +199,7 @@ absl::StatusOr<PlannedInput> PlanSource(const v1::Input& input, const InputConte
                      "the input is empty: one of text, token_ids and text_pair is needed",
                      {context.field, {}});
   }
-  if (context.model.tokenizer == nullptr) {
-    return MakeError(ErrorReason::kTokenizerMissing,
-                     "the model has no tokenizer.json, so it takes token_ids only",
-                     {context.field, {}});
-  }
+  CTX_RETURN_IF_ERROR(CheckHasTokenizer(context.field, context.model));
   return input.has_text() ? PlanText(input.text(), context)
                           : PlanTextPair(input.text_pair(), context);
 }
@@ -257,6 +253,31 @@ absl::StatusOr<PlannedInput> PlanInput(const v1::Input& input, const std::string
   CTX_ASSIGN_OR_RETURN(PlannedInput planned, PlanSource(input, context));
   planned.target_ids = std::move(target);
   return planned;
+}
+
+absl::Status CheckHasTokenizer(const std::string& field, const ServedModel& model) {
+  if (model.tokenizer != nullptr) return absl::OkStatus();
+  return MakeError(ErrorReason::kTokenizerMissing,
+                   "the model has no tokenizer.json, so it takes token_ids only", {field, {}});
+}
+
+absl::Status CheckInputText(absl::string_view text, const std::string& field,
+                            const ServedModel& model) {
+  return CheckText(text, field, {field, RequestPlan(), model});
+}
+
+absl::StatusOr<PlannedInput> PlanEncoding(absl::StatusOr<Encoding> encoding,
+                                          const std::string& field, const RequestPlan& plan,
+                                          const ServedModel& model) {
+  return FromEncoding(std::move(encoding), field, {field, plan, model});
+}
+
+EncodeOptions TokenizerOptionsOf(const RequestPlan& plan, const ServedModel& model) {
+  return TokenizerOptions({"", plan, model});
+}
+
+absl::Status TokenizerRefusal(const absl::Status& status, const std::string& field) {
+  return TokenizerError(status, field);
 }
 
 }  // namespace contexture

@@ -16,16 +16,7 @@ constexpr int64_t kResultOverhead = 48;
 constexpr int64_t kTokenIdBytes = 5;  // the longest varint of 32 bits
 
 absl::Status CheckCounts(const v1::EncodeRequest& request, const ServedModel& model) {
-  if (request.inputs_size() == 0) {
-    return MakeError(ErrorReason::kNoInputs, "the request has no inputs, at least 1 is needed",
-                     {"inputs", {{"got", "0"}, {"min", "1"}}});
-  }
-  if (request.inputs_size() > model.max_inputs_per_request) {
-    return MakeError(ErrorReason::kTooManyInputs,
-                     absl::StrFormat("the request has %d inputs, at most %d are allowed",
-                                     request.inputs_size(), model.max_inputs_per_request),
-                     GotAndMax("inputs", request.inputs_size(), model.max_inputs_per_request));
-  }
+  CTX_RETURN_IF_ERROR(CheckInputCount("inputs", request.inputs_size(), model));
   if (request.outputs_size() > kMaxOutputs) {
     return MakeError(ErrorReason::kTooManyOutputs,
                      absl::StrFormat("the request has %d outputs, at most %d are allowed",
@@ -33,16 +24,6 @@ absl::Status CheckCounts(const v1::EncodeRequest& request, const ServedModel& mo
                      GotAndMax("outputs", request.outputs_size(), kMaxOutputs));
   }
   return absl::OkStatus();
-}
-
-absl::Status CheckFingerprint(absl::string_view required, const ServedModel& model) {
-  const std::string& served = model.info.fingerprint;
-  if (required.empty() || required == served) return absl::OkStatus();
-  // What was asked for is the caller's data and is not repeated.
-  return MakeError(ErrorReason::kFingerprintMismatch,
-                   absl::StrFormat("it is not the fingerprint of the model '%s', which is '%s'",
-                                   model.name, served),
-                   {"required_fingerprint", {{"model", model.name}, {"served", served}}});
 }
 
 absl::StatusOr<std::string> ResolvePrompt(const v1::EncodeRequest& request,
@@ -80,6 +61,29 @@ absl::Status CheckModelName(absl::string_view name, const ServedModel& model) {
   return MakeError(ErrorReason::kModelNotFound,
                    absl::StrFormat("no model has this name; served: '%s'", model.name),
                    {"model", {{"served", model.name}}});
+}
+
+absl::Status CheckFingerprint(absl::string_view required, const ServedModel& model) {
+  const std::string& served = model.info.fingerprint;
+  if (required.empty() || required == served) return absl::OkStatus();
+  // What was asked for is the caller's data and is not repeated.
+  return MakeError(ErrorReason::kFingerprintMismatch,
+                   absl::StrFormat("it is not the fingerprint of the model '%s', which is '%s'",
+                                   model.name, served),
+                   {"required_fingerprint", {{"model", model.name}, {"served", served}}});
+}
+
+absl::Status CheckInputCount(absl::string_view field, int count, const ServedModel& model) {
+  if (count == 0) {
+    return MakeError(ErrorReason::kNoInputs,
+                     absl::StrFormat("the request has no %s, at least 1 is needed", field),
+                     {std::string(field), {{"got", "0"}, {"min", "1"}}});
+  }
+  if (count <= model.max_inputs_per_request) return absl::OkStatus();
+  return MakeError(ErrorReason::kTooManyInputs,
+                   absl::StrFormat("the request has %d %s, at most %d are allowed", count, field,
+                                   model.max_inputs_per_request),
+                   GotAndMax(field, count, model.max_inputs_per_request));
 }
 
 absl::StatusOr<Truncation> ResolveTruncation(v1::Truncation truncation) {

@@ -45,6 +45,12 @@ struct PlannedInput {
 // NOT_FOUND: no such model. OK when NAME is empty: the default model.
 absl::Status CheckModelName(absl::string_view name, const ServedModel& model);
 
+// FAILED_PRECONDITION: REQUIRED is not empty and not the model's fingerprint.
+absl::Status CheckFingerprint(absl::string_view required, const ServedModel& model);
+
+// INVALID_ARGUMENT: COUNT, of the repeated FIELD, is 0 or more than a request may have.
+absl::Status CheckInputCount(absl::string_view field, int count, const ServedModel& model);
+
 // Checks everything but the inputs themselves. INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION:
 // the request requires another fingerprint.
 absl::StatusOr<RequestPlan> PlanRequest(const v1::EncodeRequest& request, const ServedModel& model);
@@ -57,6 +63,20 @@ absl::StatusOr<Truncation> ResolveTruncation(v1::Truncation truncation);
 // time of tokenization.
 absl::StatusOr<PlannedInput> PlanInput(const v1::Input& input, const std::string& field,
                                        const RequestPlan& plan, const ServedModel& model);
+
+// FAILED_PRECONDITION: MODEL, for the input at FIELD, takes token ids only.
+absl::Status CheckHasTokenizer(const std::string& field, const ServedModel& model);
+// INVALID_ARGUMENT: TEXT is empty or too large.
+absl::Status CheckInputText(absl::string_view text, const std::string& field,
+                            const ServedModel& model);
+// What PlanInput makes of a text, once the tokenizer has been asked for it with
+// TokenizerOptionsOf(plan, model). Codes as PlanInput's.
+absl::StatusOr<PlannedInput> PlanEncoding(absl::StatusOr<Encoding> encoding,
+                                          const std::string& field, const RequestPlan& plan,
+                                          const ServedModel& model);
+EncodeOptions TokenizerOptionsOf(const RequestPlan& plan, const ServedModel& model);
+// The status of a text that the tokenizer refused, for the input at FIELD.
+absl::Status TokenizerRefusal(const absl::Status& status, const std::string& field);
 
 // What the answer takes on the wire, an upper bound. Bad inputs count as empty results.
 // INVALID_ARGUMENT: it is larger than a message may be; names both sizes.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "contexture/v1/encoder.grpc.pb.h"
+#include "contexture/v1/tasks.grpc.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/create_channel.h"
 #include "gtest/gtest.h"
@@ -28,7 +29,9 @@ class TestServer {
     return options;
   }
 
-  explicit TestServer(const ServerOptions& options = DefaultOptions(), bool load = true) {
+  explicit TestServer(const ServerOptions& options = DefaultOptions(), bool load = true,
+                      EngineInfo info = FakeEngineInfo())
+      : info_(std::move(info)) {
     auto bound = Server::Bind(options, {logger_, lifecycle_});
     EXPECT_THAT(bound, IsOk());
     server_ = *std::move(bound);
@@ -37,7 +40,7 @@ class TestServer {
 
   void Load() {
     EXPECT_THAT(server_->Load([this](const ServerOptions&) -> absl::StatusOr<LoadedModel> {
-      auto engine = std::make_unique<FakeEngine>();
+      auto engine = std::make_unique<FakeEngine>(info_);
       engine_ = engine.get();
       return LoadedModel{std::move(engine), std::make_unique<FakeTokenizer>()};
     }),
@@ -55,6 +58,9 @@ class TestServer {
     return v1::EncoderService::NewStub(
         grpc::CreateChannel(address(), grpc::InsecureChannelCredentials()));
   }
+  std::unique_ptr<v1::TaskService::Stub> NewTaskStub() {
+    return v1::TaskService::NewStub(server_->InProcessChannel());
+  }
   std::unique_ptr<grpc::health::v1::Health::Stub> NewHealthStub() {
     return grpc::health::v1::Health::NewStub(server_->InProcessChannel());
   }
@@ -63,6 +69,7 @@ class TestServer {
  private:
   Logger logger_{LogFormat::kText, ::open("/dev/null", O_WRONLY | O_CLOEXEC)};
   Lifecycle lifecycle_;
+  const EngineInfo info_;
   FakeEngine* engine_ = nullptr;  // owned by the server
   std::unique_ptr<Server> server_;
 };

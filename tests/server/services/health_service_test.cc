@@ -141,7 +141,7 @@ TEST_F(HealthServiceTest, ListHasEveryName) {
   grpc::ClientContext context;
   grpc::health::v1::HealthListResponse response;
   ASSERT_TRUE(stub_->List(&context, {}, &response).ok());
-  EXPECT_EQ(response.statuses_size(), 4);
+  EXPECT_EQ(response.statuses_size(), 5);
   EXPECT_EQ(response.statuses().at(kEncoder).status(), HealthCheckResponse::SERVING);
 }
 

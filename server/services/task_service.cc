@@ -1,0 +1,23 @@
+#include "server/services/task_service.h"
+
+#include "server/services/classify_call.h"
+#include "server/services/rerank_call.h"
+#include "server/services/start_call.h"
+
+namespace contexture {
+
+grpc::ServerUnaryReactor* TaskService::Classify(grpc::CallbackServerContext* context,
+                                                const grpc::ByteBuffer* request,
+                                                grpc::ByteBuffer* response) {
+  return encoder_.StartCall<ClassifyCall, v1::ClassifyRequest, v1::ClassifyResponse>(
+      {context, request, response}, Method::kClassify);
+}
+
+grpc::ServerUnaryReactor* TaskService::Rerank(grpc::CallbackServerContext* context,
+                                              const grpc::ByteBuffer* request,
+                                              grpc::ByteBuffer* response) {
+  return encoder_.StartCall<RerankCall, v1::RerankRequest, v1::RerankResponse>(
+      {context, request, response}, Method::kRerank);
+}
+
+}  // namespace contexture
