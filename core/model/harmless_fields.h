@@ -41,6 +41,8 @@ inline constexpr absl::string_view kHarmlessFields[] = {
     "label2id",
     "num_labels",
     "problem_type",
+    "sentence_transformers",
+    "sbert_ce_default_activation_function",
     "finetuning_task",
     "task_specific_params",
     "tie_word_embeddings",

@@ -130,6 +130,25 @@ absl::StatusOr<ScoreFunction> ReadScoreFunction(const Json& json, int num_labels
                      "regression, single_label_classification, multi_label_classification");
 }
 
+// What CrossEncoder of sentence-transformers wrote into config.json, from version 4 on and before.
+absl::Status ReadCrossEncoder(const Json& json, HeadConfig& head) {
+  if (const Json* fields = Find(json, "sentence_transformers"); fields != nullptr) {
+    if (!fields->is_object()) {
+      return WrongType(kWhat, "sentence_transformers", *fields, "an object");
+    }
+    if (const Json* path = Find(*fields, "activation_fn"); path != nullptr) {
+      CTX_ASSIGN_OR_RETURN(head.rank_function,
+                           ReadRankFunction(*path, kWhat, "sentence_transformers.activation_fn"));
+      return absl::OkStatus();
+    }
+  }
+  constexpr absl::string_view kOldField = "sbert_ce_default_activation_function";
+  if (const Json* path = Find(json, kOldField); path != nullptr) {
+    CTX_ASSIGN_OR_RETURN(head.rank_function, ReadRankFunction(*path, kWhat, kOldField));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadClassification(const Json& json, HeadConfig& head) {
   CTX_ASSIGN_OR_RETURN(head.labels, ReadLabels(json));
   head.num_outputs = static_cast<int>(head.labels.size());
@@ -139,7 +158,7 @@ absl::Status ReadClassification(const Json& json, HeadConfig& head) {
   }
   CTX_ASSIGN_OR_RETURN(head.score_function, ReadScoreFunction(json, head.num_outputs));
   head.rank_function = head.num_outputs == 1 ? ScoreFunction::kSigmoid : ScoreFunction::kNone;
-  return absl::OkStatus();
+  return ReadCrossEncoder(json, head);
 }
 
 absl::StatusOr<HeadConfig> ReadHead(const Json& json, const HeadLayout& layout,
@@ -190,6 +209,17 @@ const char* Name(HeadTask task) {
       return "masked language model";
   }
   return "?";
+}
+
+absl::StatusOr<ScoreFunction> ReadRankFunction(const Json& path, absl::string_view what,
+                                               absl::string_view field) {
+  constexpr absl::string_view kSigmoid = "torch.nn.modules.activation.Sigmoid";
+  constexpr absl::string_view kIdentity = "torch.nn.modules.linear.Identity";
+  if (!path.is_string()) return WrongType(what, field, path, "a string");
+  const std::string name = path.get<std::string>();
+  if (name == kSigmoid) return ScoreFunction::kSigmoid;
+  if (name == kIdentity) return ScoreFunction::kNone;
+  return NotComputed(what, field, path, absl::StrCat(kSigmoid, ", ", kIdentity));
 }
 
 absl::StatusOr<HeadActivation> ReadHeadActivation(const Json& json, absl::string_view field,

@@ -11,6 +11,11 @@ namespace contexture {
 // problem type, pooling or activation that is not computed.
 absl::Status ReadHeads(const Json& json, const Family& family, EncoderConfig& config);
 
+// The function that the class PATH of torch computes ("torch.nn.modules.activation.Sigmoid"); WHAT
+// and FIELD name it. FAILED_PRECONDITION: another than a sigmoid or none.
+absl::StatusOr<ScoreFunction> ReadRankFunction(const Json& path, absl::string_view what,
+                                               absl::string_view field);
+
 // Codes as above: the activation that NAME stands for in config.json.
 absl::StatusOr<HeadActivation> ReadHeadActivation(const Json& json, absl::string_view field,
                                                   absl::string_view fallback);

@@ -1,5 +1,6 @@
 #include "core/model/model_directory.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -56,10 +57,12 @@ class Loader {
 
   absl::StatusOr<ModelDirectory> Load() {
     CTX_RETURN_IF_ERROR(ReadModules());
+    CTX_RETURN_IF_ERROR(CheckModules());
     CTX_RETURN_IF_ERROR(FindWeightFiles());
     CTX_RETURN_IF_ERROR(CheckFiles());
     CTX_ASSIGN_OR_RETURN(const absl::string_view config, files_.Read(Inner("config.json")));
     CTX_ASSIGN_OR_RETURN(model_.config, ReadEncoderConfig(config));
+    SetRankFunction();
     CTX_RETURN_IF_ERROR(ReadPoolingModule());
     CTX_RETURN_IF_ERROR(ReadTextLength());
     CTX_RETURN_IF_ERROR(ReadTokenizerFile());
@@ -85,7 +88,23 @@ class Loader {
     CTX_ASSIGN_OR_RETURN(const absl::string_view prompts,
                          files_.Read("config_sentence_transformers.json"));
     CTX_ASSIGN_OR_RETURN(model_.prompts, ReadPrompts(prompts));
+    CTX_ASSIGN_OR_RETURN(cross_encoder_, ReadCrossEncoderConfig(prompts));
     return absl::OkStatus();
+  }
+
+  // A Transformer alone makes no vector of a text, but a CrossEncoder needs none.
+  absl::Status CheckModules() const {
+    if (!modules_.has_value() || modules_->pools || cross_encoder_.is_cross_encoder) {
+      return absl::OkStatus();
+    }
+    return absl::FailedPreconditionError(
+        "modules.json lists [Transformer], which is computed where "
+        "config_sentence_transformers.json says 'model_type' \"CrossEncoder\", and it does not");
+  }
+
+  void SetRankFunction() {
+    if (!cross_encoder_.rank_function.has_value()) return;
+    for (HeadConfig& head : model_.config.heads) head.rank_function = *cross_encoder_.rank_function;
   }
 
   // A single file, or those that an index names.
@@ -112,12 +131,12 @@ class Loader {
   absl::Status CheckFiles() const {
     std::vector<std::string> names = {Inner("config.json")};
     for (const std::string& file : weight_files_) names.push_back(Inner(file));
-    if (modules_.has_value()) names.push_back(PoolingFile());
+    if (modules_.has_value() && modules_->pools) names.push_back(PoolingFile());
     return CheckPresent(files_, modules_.has_value() ? modules_->transformer_path : "", names);
   }
 
   absl::Status ReadPoolingModule() {
-    if (!modules_.has_value()) return absl::OkStatus();
+    if (!modules_.has_value() || !modules_->pools) return absl::OkStatus();
     CTX_ASSIGN_OR_RETURN(const absl::string_view text, files_.Read(PoolingFile()));
     PoolingConfig& pooling = model_.pooling;
     CTX_ASSIGN_OR_RETURN(pooling.parts, ReadPooling(text, model_.config.hidden_size));
@@ -179,7 +198,8 @@ class Loader {
 
   ModelFiles files_;
   std::optional<SentenceModules> modules_;  // none: no modules.json
-  std::vector<std::string> weight_files_;   // beside config.json
+  CrossEncoderConfig cross_encoder_;
+  std::vector<std::string> weight_files_;  // beside config.json
   std::vector<NamedContents> weight_contents_;
   ModelDirectory model_;
 };

@@ -10,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/types/span.h"
 #include "core/base/status_macros.h"
+#include "core/model/head_reader.h"
 #include "core/model/json_fields.h"
 #include "core/model/json_reader.h"
 
@@ -178,10 +179,11 @@ constexpr absl::string_view kSentenceBertKnown[] = {"max_seq_length"};
 constexpr absl::string_view kSentenceBertHarmless[] = {"unpad_inputs"};
 constexpr FixedField kSentenceBertFixed[] = {
     {"do_lower_case", "[false]"},
-    {"transformer_task", R"(["feature-extraction"])"},
+    {"transformer_task", R"(["feature-extraction", "sequence-classification"])"},
     {"modality_config",
-     R"([{"text": {"method": "forward", "method_output_name": "last_hidden_state"}}])"},
-    {"module_output_name", R"(["token_embeddings"])"},
+     R"([{"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
+         {"text": {"method": "forward", "method_output_name": "logits"}}])"},
+    {"module_output_name", R"(["token_embeddings", "scores"])"},
 };
 
 }  // namespace
@@ -201,10 +203,12 @@ absl::StatusOr<SentenceModules> ReadSentenceModules(absl::string_view json_text)
   computed.resize(2 + read.dense_paths.size(), "Dense");
   if (read.normalize) computed.push_back("Normalize");
   if (kinds == computed) return read;
+  read.pools = false;
+  if (kinds == std::vector<std::string>{"Transformer"}) return read;
   return absl::FailedPreconditionError(
       absl::StrCat(kModules, " lists [", absl::StrJoin(kinds, ", "),
                    "]; computed are [Transformer, Pooling], then any number of Dense, with or "
-                   "without Normalize after"));
+                   "without Normalize after, and [Transformer] of a CrossEncoder"));
 }
 
 absl::StatusOr<std::vector<PoolingKind>> ReadPooling(absl::string_view json_text, int hidden_size) {
@@ -268,6 +272,27 @@ absl::StatusOr<int> ReadTokenizerMaxLength(absl::string_view json_text, int max_
         absl::StrCat(what, " 'model_max_length' is ", Show(*found), "; it must be positive"));
   }
   return length < max_length ? static_cast<int>(length) : max_length;
+}
+
+absl::StatusOr<std::string> ReadMaskToken(absl::string_view json_text, absl::string_view file) {
+  CTX_ASSIGN_OR_RETURN(const Json json, ParseJsonObject(json_text, file));
+  Json token = json.value("mask_token", Json());
+  // Spelled out as an object where the token has properties.
+  if (token.is_object()) token = token.value("content", Json());
+  if (token.is_null()) return std::string();
+  if (!token.is_string()) return WrongType(file, "mask_token", token, "a string");
+  return token.get<std::string>();
+}
+
+absl::StatusOr<CrossEncoderConfig> ReadCrossEncoderConfig(absl::string_view json_text) {
+  constexpr absl::string_view what = "config_sentence_transformers.json";
+  CTX_ASSIGN_OR_RETURN(const Json json, ParseJsonObject(json_text, what));
+  CrossEncoderConfig read;
+  read.is_cross_encoder = json.value("model_type", Json()) == Json("CrossEncoder");
+  const auto found = json.find("activation_fn");
+  if (!read.is_cross_encoder || found == json.end() || found->is_null()) return read;
+  CTX_ASSIGN_OR_RETURN(read.rank_function, ReadRankFunction(*found, what, "activation_fn"));
+  return read;
 }
 
 absl::StatusOr<PromptConfig> ReadPrompts(absl::string_view json_text) {

@@ -17,10 +17,11 @@ namespace contexture {
 // value.
 
 // What modules.json lists: a Transformer, a Pooling, any number of Dense and, if `normalize`, a
-// Normalize, in this order.
+// Normalize, in this order; or a Transformer alone, as of a CrossEncoder.
 struct SentenceModules {
   std::string transformer_path;  // relative to the directory; empty: the directory itself
   std::string pooling_path;
+  bool pools = true;  // false: there is a Transformer alone
   std::vector<std::string> dense_paths;
   bool normalize = false;
 };
@@ -44,6 +45,17 @@ absl::StatusOr<std::optional<int>> ReadMaxSequenceLength(absl::string_view json_
 // The model_max_length of tokenizer_config.json, but at most MAX_LENGTH, which is also the default:
 // what sentence-transformers takes when sentence_bert_config.json is silent.
 absl::StatusOr<int> ReadTokenizerMaxLength(absl::string_view json_text, int max_length);
+
+// The mask_token of tokenizer_config.json or special_tokens_map.json, FILE for messages; empty:
+// it is not there.
+absl::StatusOr<std::string> ReadMaskToken(absl::string_view json_text, absl::string_view file);
+
+// What config_sentence_transformers.json says of a CrossEncoder.
+struct CrossEncoderConfig {
+  bool is_cross_encoder = false;  // its model_type
+  std::optional<ScoreFunction> rank_function;
+};
+absl::StatusOr<CrossEncoderConfig> ReadCrossEncoderConfig(absl::string_view json_text);
 
 // config_sentence_transformers.json. INVALID_ARGUMENT also: a default prompt that is not there.
 absl::StatusOr<PromptConfig> ReadPrompts(absl::string_view json_text);

@@ -102,6 +102,19 @@ TEST_F(ModelDirectoryTest, TransformerModuleMayHaveItsOwnFolder) {
   EXPECT_EQ(model->tokenizer_path, File("0_Transformer/tokenizer.json"));
 }
 
+TEST_F(ModelDirectoryTest, ATransformerAloneIsReadOfACrossEncoderOnly) {
+  ASSERT_THAT(WriteTinyBert(path_, {}), IsOk());
+  ASSERT_THAT(WriteFile(File("modules.json"),
+                        R"([{"type": "sentence_transformers.models.Transformer", "path": ""}])"),
+              IsOk());
+  EXPECT_THAT(LoadModelDirectory(path_),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("\"CrossEncoder\"")));
+  ASSERT_THAT(WriteFile(File("config_sentence_transformers.json"),
+                        R"({"model_type": "CrossEncoder", "prompts": {}})"),
+              IsOk());
+  EXPECT_THAT(LoadModelDirectory(path_), IsOk());
+}
+
 TEST_F(ModelDirectoryTest, FingerprintChangesWithEveryFile) {
   std::set<std::string> fingerprints;
   const auto add = [&] {

@@ -74,13 +74,42 @@ TEST(ReadSentenceModulesTest, OtherOrdersAreRefused) {
   const std::string transformer = Old("Transformer", ""), pooling = Old("Pooling", "1"),
                     normalize = Old("Normalize", "2");
   for (const std::string& list :
-       {std::string(), transformer, absl::StrCat(pooling, ",", transformer),
+       {std::string(), absl::StrCat(pooling, ",", transformer),
         absl::StrCat(transformer, ",", normalize, ",", pooling),
         absl::StrCat(transformer, ",", pooling, ",", normalize, ",", Old("Dense", "3")),
         absl::StrCat(transformer, ",", pooling, ",", normalize, ",", normalize)}) {
     EXPECT_THAT(ReadSentenceModules(absl::StrCat("[", list, "]")),
                 StatusIs(kNotComputed, HasSubstr("modules.json lists [")));
   }
+}
+
+TEST(ReadSentenceModulesTest, ATransformerAloneDoesNotPool) {
+  const auto modules = ReadSentenceModules(absl::StrCat("[", Old("Transformer", "0"), "]"));
+  ASSERT_THAT(modules, IsOk());
+  EXPECT_FALSE(modules->pools);
+  EXPECT_EQ(modules->transformer_path, "0");
+}
+
+TEST(ReadCrossEncoderConfigTest, TheModelTypeAndItsActivationCount) {
+  const auto sigmoid = ReadCrossEncoderConfig(
+      R"({"model_type": "CrossEncoder", "activation_fn": "torch.nn.modules.activation.Sigmoid"})");
+  ASSERT_THAT(sigmoid, IsOk());
+  EXPECT_TRUE(sigmoid->is_cross_encoder);
+  EXPECT_EQ(sigmoid->rank_function, ScoreFunction::kSigmoid);
+  EXPECT_FALSE(
+      ReadCrossEncoderConfig(R"({"model_type": "SentenceTransformer"})")->is_cross_encoder);
+  EXPECT_THAT(
+      ReadCrossEncoderConfig(R"({"model_type": "CrossEncoder", "activation_fn": "torch.nn.ReLU"})"),
+      StatusIs(kNotComputed, AllOf(HasSubstr("activation_fn"), HasSubstr("torch.nn.ReLU"))));
+}
+
+TEST(ReadMaskTokenTest, ATokenIsATextOrAnObjectWithContent) {
+  EXPECT_EQ(*ReadMaskToken(R"({"mask_token": "[MASK]"})", "f"), "[MASK]");
+  EXPECT_EQ(*ReadMaskToken(R"({"mask_token": {"content": "<mask>", "lstrip": true}})", "f"),
+            "<mask>");
+  EXPECT_EQ(*ReadMaskToken("{}", "f"), "");
+  EXPECT_THAT(ReadMaskToken(R"({"mask_token": 4})", "f"),
+              StatusIs(kInvalid, HasSubstr("f 'mask_")));
 }
 
 TEST(ReadSentenceModulesTest, PathsThatLeadOutAreRefused) {

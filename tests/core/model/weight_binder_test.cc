@@ -201,5 +201,77 @@ TEST_F(WeightBinderTest, TypesThatNoTensorMayHaveAreNotComputed) {
   EXPECT_THAT(Bind(), StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("dtype F64")));
 }
 
+// The tiny BERT with the class ForSequenceClassification and LABELS labels.
+class HeadBinderTest : public WeightBinderTest {
+ protected:
+  absl::StatusOr<EncoderWeights> BindHead(int labels) {
+    std::string text = absl::StrReplaceAll(test_support::TinyBertConfig(options_),
+                                           {{"BertModel", "BertForSequenceClassification"}});
+    text.insert(1, "\"num_labels\": " + std::to_string(labels) + ", ");
+    absl::StatusOr<EncoderConfig> config = ReadEncoderConfig(text);
+    if (!config.ok()) return config.status();
+    const std::string path = directory_.File("model.safetensors");
+    if (absl::Status status = test_support::WriteSafetensors(path, tensors_); !status.ok()) {
+      return status;
+    }
+    absl::StatusOr<std::unique_ptr<Safetensors>> file = Safetensors::Open(path);
+    if (!file.ok()) return file.status();
+    file_ = *std::move(file);
+    KeepStoredHeads(*file_, *config);
+    config_ = *config;
+    return BindWeights(*file_, config_);
+  }
+  void AddTensor(const std::string& name, const std::vector<int64_t>& shape) {
+    size_t count = 1;
+    for (int64_t extent : shape) count *= static_cast<size_t>(extent);
+    std::erase_if(tensors_, [&](const StoredTensor& tensor) { return tensor.name == name; });
+    tensors_.push_back(Float32Tensor(name, shape, std::vector<float>(count, 0.5f)));
+  }
+
+  EncoderConfig config_;
+};
+
+TEST_F(HeadBinderTest, AHeadIsBoundWithItsPooler) {
+  AddTensor("pooler.dense.weight", {32, 32});
+  AddTensor("pooler.dense.bias", {32});
+  AddTensor("classifier.weight", {3, 32});
+  AddTensor("classifier.bias", {3});
+  const auto weights = BindHead(3);
+  ASSERT_THAT(weights, IsOk());
+  ASSERT_EQ(weights->heads.size(), 1);
+  ExpectBytes(weights->heads[0].dense.weight, "pooler.dense.weight");
+  ExpectBytes(weights->heads[0].output.weight, "classifier.weight");
+  ExpectBytes(weights->heads[0].output.bias, "classifier.bias");
+}
+
+TEST_F(HeadBinderTest, LabelsThatDoNotFitTheClassifierAreRefusedWithBothShapes) {
+  AddTensor("pooler.dense.weight", {32, 32});
+  AddTensor("pooler.dense.bias", {32});
+  AddTensor("classifier.weight", {3, 32});
+  AddTensor("classifier.bias", {3});
+  EXPECT_THAT(
+      BindHead(2),
+      StatusIs(kInvalid, AllOf(HasSubstr("'classifier.weight' has shape [3, 32], expected "
+                                         "[2, 32]"),
+                               HasSubstr("'classifier.bias' has shape [3], expected [2]"))));
+}
+
+TEST_F(HeadBinderTest, AHeadThatIsThereInPartNamesAllThatIsMissing) {
+  std::erase_if(tensors_, [](const StoredTensor& tensor) {
+    return absl::StrContains(tensor.name, "pooler");
+  });
+  AddTensor("classifier.bias", {2});
+  EXPECT_THAT(BindHead(2), StatusIs(kInvalid, AllOf(HasSubstr("'classifier.weight' is missing"),
+                                                    HasSubstr("'pooler.dense.weight' is missing"),
+                                                    HasSubstr("'pooler.dense.bias' is missing"))));
+}
+
+TEST_F(HeadBinderTest, AFileWithoutItsHeadIsAnEncoderThatSaysSo) {
+  const auto weights = BindHead(2);
+  ASSERT_THAT(weights, IsOk());
+  EXPECT_TRUE(config_.heads.empty());
+  EXPECT_THAT(config_.absent_heads, ElementsAre("BertForSequenceClassification"));
+}
+
 }  // namespace
 }  // namespace contexture
