@@ -20,7 +20,7 @@ constexpr char kServiceConfig[] = R"json({
   "healthCheckConfig": {"serviceName": ""},
   "retryThrottling": {"maxTokens": 200, "tokenRatio": 0.1},
   "methodConfig": [{
-    "name": [{"service": "contexture.v1.EncoderService"}],
+    "name": [{"service": "contexture.v1.EncoderService"}, {"service": "contexture.v1.TaskService"}],
     "retryPolicy": {
       "maxAttempts": 4,
       "initialBackoff": "0.1s",

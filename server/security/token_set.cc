@@ -4,6 +4,7 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -16,7 +17,8 @@
 namespace contexture {
 namespace {
 
-constexpr char kDefaultService[] = "contexture.v1.EncoderService";
+constexpr const char* kDefaultServices[] = {"contexture.v1.EncoderService",
+                                            "contexture.v1.TaskService"};
 
 bool IsHex(absl::string_view text) {
   return text.find_first_not_of("0123456789abcdefABCDEF") == absl::string_view::npos;
@@ -56,7 +58,7 @@ absl::StatusOr<TokenSet::Entry> TokenSet::ParseLine(absl::string_view line) {
   entry.name = std::string(words[0]);
   const std::string digest = absl::HexStringToBytes(words[1]);
   std::copy(digest.begin(), digest.end(), entry.digest.begin());
-  entry.allowed = {kDefaultService};
+  entry.allowed = {std::begin(kDefaultServices), std::end(kDefaultServices)};
   for (size_t i = 2; i < words.size(); ++i) CTX_RETURN_IF_ERROR(ParseField(words[i], entry));
   return entry;
 }

@@ -19,9 +19,9 @@ namespace contexture {
 //   operator fcde2b2e...60b1 allow=*
 //
 // `allow` lists, with commas, services (grpc.health.v1.Health) or methods
-// (contexture.v1.EncoderService/Encode) or * for all; without it: contexture.v1.EncoderService. The
-// file has no secret in it: tokens are random (RFC 6750 asks for it), so a plain hash cannot be
-// turned round.
+// (contexture.v1.EncoderService/Encode) or * for all; without it: the two services of
+// contexture.v1. The file has no secret in it: tokens are random (RFC 6750 asks for it), so a plain
+// hash cannot be turned round.
 class TokenSet {
  public:
   // INVALID_ARGUMENT: a line that is not understood, named by its number; or no token at all.

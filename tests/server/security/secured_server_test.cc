@@ -201,16 +201,19 @@ TEST_F(SecuredServerTest, NothingButHealthIsOpenWithoutATokenForIt) {
       "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
       "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"};
   std::vector<std::string> encoder;
-  const google::protobuf::FileDescriptor* file = v1::EncodeRequest::descriptor()->file();
-  for (int i = 0; i < file->service_count(); ++i) {
-    const google::protobuf::ServiceDescriptor* service = file->service(i);
-    const bool ours = service->full_name() == v1::EncoderService::service_full_name();
-    for (int m = 0; m < service->method_count(); ++m) {
-      (ours ? encoder : reflection)
-          .push_back(absl::StrCat("/", service->full_name(), "/", service->method(m)->name()));
+  for (const google::protobuf::FileDescriptor* file :
+       {v1::EncodeRequest::descriptor()->file(), v1::ClassifyRequest::descriptor()->file()}) {
+    for (int i = 0; i < file->service_count(); ++i) {
+      const google::protobuf::ServiceDescriptor* service = file->service(i);
+      const bool ours = service->full_name() == v1::EncoderService::service_full_name() ||
+                        service->full_name() == v1::TaskService::service_full_name();
+      for (int m = 0; m < service->method_count(); ++m) {
+        (ours ? encoder : reflection)
+            .push_back(absl::StrCat("/", service->full_name(), "/", service->method(m)->name()));
+      }
     }
   }
-  ASSERT_GE(encoder.size(), 4u);
+  ASSERT_GE(encoder.size(), 8u);
   for (const std::string& method : encoder) {
     EXPECT_EQ(CallEmpty(channel, method, ""), grpc::StatusCode::UNAUTHENTICATED) << method;
     EXPECT_NE(CallEmpty(channel, method, "abc"), grpc::StatusCode::PERMISSION_DENIED) << method;
