@@ -44,9 +44,10 @@ absl::StatusOr<Response> Call(Stub& stub, absl::Duration timeout,
 EncoderClient::EncoderClient(ClientOptions options)
     : options_(std::move(options)),
       encoder_(v1::EncoderService::NewStub(
-          NewChannel(options_.target, options_.credentials, HealthWatch::kOn, options_.token))),
+          NewChannel(options_.target, options_.credentials, {.token = options_.token}))),
       health_(health::Health::NewStub(
-          NewChannel(options_.target, options_.credentials, HealthWatch::kOff, options_.token))) {}
+          NewChannel(options_.target, options_.credentials,
+                     {.health_watch = HealthWatch::kOff, .token = options_.token}))) {}
 
 absl::StatusOr<v1::EncodeResponse> EncoderClient::Encode(const v1::EncodeRequest& request) {
   return Call(*encoder_, options_.timeout, &v1::EncoderService::Stub::Encode, request);

@@ -52,7 +52,10 @@ void BenchLoad::AddOptions(CLI::App& app) {
   app.add_option("--mix", mix_, "classes of traffic and their shares, as interactive:0.8,bulk:0.2");
   app.add_option("--tenant", step_.tenant, "who asks");
   AddRequestOptions(app, plan_, lengths_, sequences_);
-  app.add_option("--connections", connections_, "HTTP/2 connections, used in turn")
+  app.add_flag(
+      "--retry", retry_,
+      "send calls that no server took again, as the client library does; else each counts");
+  app.add_option("--connections", connections_, "HTTP/2 connections to each server, used in turn")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   app.add_option("--seconds", seconds_, "time to measure, for each rate")
@@ -116,7 +119,7 @@ ExitCode BenchLoad::Run(const Session& session) {
   const auto requests = Prepare(session.client);
   if (!requests.ok()) return session.ServerError(requests.status());
   absl::StatusOr<LoadGenerator> generator =
-      LoadGenerator::Connect(session.client.options(), connections_);
+      LoadGenerator::Connect(session.client.options(), connections_, retry_);
   if (!generator.ok()) return session.ServerError(generator.status());
   std::ostream& out = session.terminal.out;
   std::vector<LoadReport> reports;

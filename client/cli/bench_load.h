@@ -27,6 +27,7 @@ class BenchLoad {
   std::vector<int> concurrency_;
   int max_in_flight_ = 10000;
   int connections_ = 1;
+  bool retry_ = false;
   double deadline_ms_ = 0;
   double seconds_ = 10;
   double warm_up_seconds_ = 2;

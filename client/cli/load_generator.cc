@@ -1,7 +1,6 @@
 #include "client/cli/load_generator.h"
 
 #include <grpcpp/client_context.h>
-#include <grpcpp/create_channel.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "client/channel.h"
 #include "core/base/clock.h"
 
 namespace contexture::cli {
@@ -31,17 +31,29 @@ absl::StatusCode CodeOf(const grpc::Status& status, const v1::EncodeResponse& re
   return absl::StatusCode::kOk;
 }
 
+// As EncoderClient: gRPC 1.51 cancels calls that reach a server just as it shuts down.
+constexpr int kMaxAttempts = 4;
+
+// What a request is sent with.
+struct Sending {
+  v1::EncoderService::Stub& stub;
+  const v1::EncodeRequest& request;
+  int attempt = 1;
+};
+
 // What lives as long as a call.
 struct Call {
   grpc::ClientContext context;
   v1::EncodeResponse response;
+  Sending sending;
   CallOutcome outcome;
 };
 
 class StepRunner {
  public:
-  StepRunner(const LoadStep& step, absl::Duration timeout)
+  StepRunner(const LoadStep& step, absl::Duration timeout, bool retries)
       : step_(step),
+        retries_(retries),
         timeout_(std::min(step.deadline, timeout)),
         end_(step.warm_up + step.duration),
         recorder_(step.classes, {step.warm_up, end_, step.deadline}),
@@ -67,7 +79,8 @@ class StepRunner {
         cpu_at_begin = CpuTime();
       }
       if (free) {
-        Send(*stubs[i % stubs.size()], planned.request, outcome);
+        outcome.started = SinceStart();
+        Send({*stubs[i % stubs.size()], planned.request}, outcome);
       } else {
         absl::MutexLock lock(&mutex_);
         recorder_.Record(outcome);
@@ -104,21 +117,25 @@ class StepRunner {
     return outcome.sent;
   }
 
-  void Send(v1::EncoderService::Stub& stub, const v1::EncodeRequest& request,
-            const CallOutcome& outcome) {
-    Call* call = new Call{{}, {}, outcome};  // deleted when its answer was counted
-    call->outcome.started = SinceStart();
+  void Send(const Sending& sending, const CallOutcome& outcome) {
+    Call* call = new Call{{}, {}, sending, outcome};  // deleted when its answer was counted
     call->context.set_deadline(
-        absl::ToChronoTime(absl::Now() + (outcome.due + timeout_ - call->outcome.started)));
+        absl::ToChronoTime(absl::Now() + (outcome.due + timeout_ - SinceStart())));
     const std::string& name = step_.classes[outcome.traffic_class].name;
     if (!name.empty()) call->context.AddMetadata("contexture-class", name);
     if (!step_.tenant.empty()) call->context.AddMetadata("contexture-tenant", step_.tenant);
-    stub.async()->Encode(&call->context, &request, &call->response,
-                         [this, call](grpc::Status status) { Finish(call, status); });
+    sending.stub.async()->Encode(&call->context, &sending.request, &call->response,
+                                 [this, call](grpc::Status status) { Finish(call, status); });
   }
 
   void Finish(Call* call, const grpc::Status& status) {
     CallOutcome outcome = call->outcome;
+    Sending sending = call->sending;
+    if (retries_ && status.error_code() == grpc::StatusCode::CANCELLED &&
+        sending.attempt++ < kMaxAttempts) {
+      delete call;
+      return Send(sending, outcome);
+    }
     outcome.code = CodeOf(status, call->response);
     outcome.finished = SinceStart();
     // Before the last call is counted, after which the channel may end: it must not end here, with
@@ -130,6 +147,7 @@ class StepRunner {
   }
 
   const LoadStep& step_;
+  const bool retries_;
   const absl::Duration timeout_;
   const absl::Duration end_;
   const absl::Duration start_ = Clock::Steady().Now();
@@ -143,21 +161,16 @@ class StepRunner {
 
 }  // namespace
 
-LoadGenerator::LoadGenerator(absl::Duration timeout, Stubs stubs)
-    : timeout_(timeout), stubs_(std::move(stubs)) {}
+LoadGenerator::LoadGenerator(absl::Duration timeout, bool retries, Stubs stubs)
+    : timeout_(timeout), retries_(retries), stubs_(std::move(stubs)) {}
 
 absl::StatusOr<LoadGenerator> LoadGenerator::Connect(const client::ClientOptions& options,
-                                                     int connections) {
+                                                     int connections, bool retries) {
   Stubs stubs;
   for (int i = 0; i < connections; ++i) {
-    grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-    // Otherwise channels to one address share a connection.
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    arguments.SetMaxReceiveMessageSize(-1);
-    const auto credentials =
-        options.credentials != nullptr ? options.credentials : grpc::InsecureChannelCredentials();
-    const auto channel = grpc::CreateCustomChannel(options.target, credentials, arguments);
+    const auto channel =
+        client::NewChannel(options.target, options.credentials,
+                           {.token = options.token, .retries = retries, .own_connections = true});
     if (!channel->WaitForConnected(absl::ToChronoTime(absl::Now() + options.timeout))) {
       return absl::UnavailableError(absl::StrCat("connection ", i + 1, " of ", connections,
                                                  " was not made within ",
@@ -165,12 +178,12 @@ absl::StatusOr<LoadGenerator> LoadGenerator::Connect(const client::ClientOptions
     }
     stubs.push_back(v1::EncoderService::NewStub(channel));
   }
-  return LoadGenerator(options.timeout, std::move(stubs));
+  return LoadGenerator(options.timeout, retries, std::move(stubs));
 }
 
 LoadStepResult LoadGenerator::Run(const LoadStep& step,
                                   const std::vector<PlannedRequest>& requests) {
-  return StepRunner(step, timeout_).Run(stubs_, requests);
+  return StepRunner(step, timeout_, retries_).Run(stubs_, requests);
 }
 
 }  // namespace contexture::cli

@@ -36,22 +36,24 @@ struct LoadStepResult {
 };
 
 // Sends requests to a server and measures how they go. One thread sends; gRPC's own take the
-// answers. No call is retried: a refusal is a result. Not thread safe.
+// answers. Several servers are called in turn. Not thread safe.
 class LoadGenerator {
  public:
-  // `connections` HTTP/2 connections, used in turn. UNAVAILABLE: one cannot be made within the
+  // `connections` HTTP/2 connections to each server, used in turn. With `retries` calls that no
+  // server took are sent again, as EncoderClient does. UNAVAILABLE: one cannot be made within the
   // timeout of `options`.
   static absl::StatusOr<LoadGenerator> Connect(const client::ClientOptions& options,
-                                               int connections);
+                                               int connections, bool retries);
 
   // Runs one load to its end, and until the last answer. `requests` is not empty.
   LoadStepResult Run(const LoadStep& step, const std::vector<PlannedRequest>& requests);
 
  private:
   using Stubs = std::vector<std::unique_ptr<v1::EncoderService::Stub>>;
-  LoadGenerator(absl::Duration timeout, Stubs stubs);
+  LoadGenerator(absl::Duration timeout, bool retries, Stubs stubs);
 
   absl::Duration timeout_;
+  bool retries_;
   Stubs stubs_;
 };
 

@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "tests/client/fake_server.h"
@@ -75,6 +76,57 @@ TEST_F(CliBenchLoadTest, ClosedLoopKeepsSoManyCallsAndNoMore) {
   EXPECT_LE(most, 3);
   EXPECT_GT(result["total"]["in_time"], 3);
   EXPECT_EQ(result["arrivals"], "closed_loop");
+}
+
+TEST_F(CliBenchLoadTest, SeveralServersAreCalledInTurn) {
+  FakeServer other;
+  const CliResult result = RunContexture(
+      {"bench", "load", "--rate=200", "--seconds=1", "--warm-up=0", "--lengths=fixed:2", "--json"},
+      absl::StrCat("ipv4:", server_.address(), ",", other.address()));
+  ASSERT_EQ(result.code, ExitCode::kOk) << result.err;
+  EXPECT_EQ(json::parse(result.out)["total"]["in_time"], server_.encode_calls + other.encode_calls);
+  // The second connection may come a moment later than the first.
+  EXPECT_GT(server_.encode_calls, 60);
+  EXPECT_GT(other.encode_calls, 60);
+}
+
+TEST_F(CliBenchLoadTest, RetryHidesWhatNoServerTookAndOtherwiseItCounts) {
+  std::atomic<int> calls{0};
+  server_.on_encode = [&](grpc::ServerContext& context, const v1::EncodeRequest& request,
+                          v1::EncodeResponse& response) {
+    const int call = ++calls;
+    if (call == 1) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "not yet");
+    if (call == 2) return grpc::Status(grpc::StatusCode::CANCELLED, "shutting down");
+    return AnswerInputs(context, request, response);
+  };
+  const std::vector<std::string> load = {"--rate=100", "--arrivals=constant", "--lengths=fixed:2"};
+  EXPECT_EQ(LoadJson(load)["total"]["failed"], json({{"UNAVAILABLE", 1}, {"CANCELLED", 1}}));
+  calls = 0;
+  std::vector<std::string> retrying = load;
+  retrying.push_back("--retry");
+  const json total = LoadJson(retrying)["total"];
+  EXPECT_EQ(total["failed"], json::object());
+  EXPECT_EQ(total["in_time"], total["requests"]);
+}
+
+TEST_F(CliBenchLoadTest, TokenGoesWithEachCall) {
+  std::atomic<int> authorized{0};
+  server_.on_encode = [&](grpc::ServerContext& context, const v1::EncodeRequest& request,
+                          v1::EncodeResponse& response) {
+    const auto& metadata = context.client_metadata();
+    const auto token = metadata.find("authorization");
+    if (token != metadata.end() && token->second == "Bearer abc") ++authorized;
+    return AnswerInputs(context, request, response);
+  };
+  const std::string file = directory_.File("token");
+  std::ofstream(file) << "abc\n";
+  const CliResult result =
+      RunContexture({"--token-file=" + file, "bench", "load", "--concurrency=1",
+                     "--lengths=fixed:2", "--seconds=0.3", "--warm-up=0"},
+                    server_.address());
+  EXPECT_EQ(result.code, ExitCode::kOk) << result.err;
+  EXPECT_GT(authorized, 0);
+  EXPECT_EQ(authorized, server_.encode_calls);
 }
 
 TEST_F(CliBenchLoadTest, RefusalsFailuresAndBadInputsAreCountedApart) {
