@@ -1,5 +1,7 @@
 // Several servers behind one client that balances: calls are spread, and none is lost while servers
 // are killed and drained.
+//
+//   cluster_test [--seconds=N]   with N: 200 callers instead of 50, and servers go for so long
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,8 +15,10 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "client/encoder_client.h"
 #include "tests/integration/encode_call.h"
@@ -36,8 +40,12 @@ using test_support::TemporaryDirectory;
 using test_support::WriteTinyBert;
 
 constexpr int kServers = 4;
-constexpr int kClients = 50;
 constexpr absl::Duration kPatience = absl::Seconds(60);
+
+int num_clients = 50;
+// How long servers are killed and drained; after kRounds when it is 0.
+absl::Duration disruption = absl::ZeroDuration();
+constexpr int kRounds = 4;
 
 class Cluster {
  public:
@@ -76,11 +84,11 @@ class Cluster {
   std::array<std::unique_ptr<ServerProcess>, kServers> servers_;
 };
 
-// kClients threads over one client, each a call after another, until the end of the scope.
+// num_clients threads over one client, each a call after another, until the end of the scope.
 class Callers {
  public:
   explicit Callers(const std::string& target) : client_({.target = target}) {
-    for (int i = 0; i < kClients; ++i) threads_.emplace_back([this] { Run(); });
+    for (int i = 0; i < num_clients; ++i) threads_.emplace_back([this] { Run(); });
   }
   ~Callers() { Stop(); }
   void Stop() {
@@ -124,29 +132,55 @@ TEST(ClusterTest, CallsAreSpreadEvenly) {
   double sum = 0;
   for (int i = 0; i < kServers; ++i) sum += share[i] = cluster.Answered(i) - before[i];
   for (double answered : share) EXPECT_NEAR(answered / sum, 1.0 / kServers, 0.1 / kServers);
+  std::printf("of %.0f calls %.0f, %.0f, %.0f, %.0f by each server\n", sum, share[0], share[1],
+              share[2], share[3]);
+}
+
+// One server is killed and another drained at the same time; both come back at their addresses.
+void KillOneAndDrainAnother(Cluster& cluster, int killed, int drained) {
+  cluster.server(killed).Signal(SIGKILL);
+  cluster.server(drained).Signal(SIGTERM);
+  EXPECT_EQ(cluster.server(killed).WaitForExit(kPatience), 128 + SIGKILL);
+  EXPECT_EQ(cluster.server(drained).WaitForExit(kPatience), 0);
+  for (int i : {killed, drained}) cluster.Start(i);
+  for (int i : {killed, drained}) {
+    ASSERT_THAT(cluster.server(i).WaitUntilServing(), IsOk());
+    // The client has found it again; without that all servers would soon be gone to it.
+    ASSERT_TRUE(cluster.AwaitAnswer(i));
+  }
 }
 
 TEST(ClusterTest, NoCallIsLostWhileServersAreKilledAndDrained) {
   Cluster cluster;
   Callers callers(cluster.target());
-  constexpr int kRounds = 8;
-  for (int round = 0; round < kRounds; ++round) {
+  const absl::Time end = absl::Now() + disruption;
+  int rounds = 0;
+  for (; rounds < kRounds || absl::Now() < end; ++rounds) {
     ASSERT_TRUE(callers.Await(callers.answered() + 500));
-    const int victim = round % kServers;
-    const int signal_number = round % 2 == 0 ? SIGKILL : SIGTERM;
-    cluster.server(victim).Signal(signal_number);
-    const std::optional<int> code = cluster.server(victim).WaitForExit(kPatience);
-    EXPECT_EQ(code, signal_number == SIGKILL ? 128 + SIGKILL : 0);
-    cluster.Start(victim);
-    ASSERT_THAT(cluster.server(victim).WaitUntilServing(), IsOk());
-    // The client has found it again; without that all servers would soon be gone to it.
-    ASSERT_TRUE(cluster.AwaitAnswer(victim));
+    ASSERT_NO_FATAL_FAILURE(
+        KillOneAndDrainAnother(cluster, rounds % kServers, (rounds + 2) % kServers));
   }
   callers.Stop();
   EXPECT_EQ(callers.failed(), 0);
-  std::printf("%d calls answered while %d servers were killed or drained\n", callers.answered(),
-              kRounds);
+  std::printf("%d calls of %d callers answered while %d servers were killed and %d drained\n",
+              callers.answered(), num_clients, rounds, rounds);
 }
 
 }  // namespace
 }  // namespace contexture
+
+int main(int argc, char** argv) {
+  testing::InitGoogleMock(&argc, argv);
+  for (int i = 1; i < argc; ++i) {
+    absl::string_view argument = argv[i];
+    int seconds = 0;
+    if (!absl::ConsumePrefix(&argument, "--seconds=") || !absl::SimpleAtoi(argument, &seconds) ||
+        seconds < 1) {
+      std::fprintf(stderr, "%s is not --seconds=N with N >= 1\n", argv[i]);
+      return 2;
+    }
+    contexture::num_clients = 200;
+    contexture::disruption = absl::Seconds(seconds);
+  }
+  return RUN_ALL_TESTS();
+}
