@@ -127,6 +127,11 @@ class ChartTest(unittest.TestCase):
         config = yaml.safe_load(kind(items, "ConfigMap")[0]["data"]["contexture.yaml"])
         self.assertEqual((config["drain-delay"], config["drain-grace"]), ("7s", "45s"))
 
+    def test_rollout_is_no_faster_than_clients_resolve_names(self):
+        spec = kind(render([]), "Deployment")[0]["spec"]
+        self.assertEqual(spec["minReadySeconds"], 30)
+        self.assertEqual(spec["strategy"]["rollingUpdate"], {"maxSurge": 1, "maxUnavailable": 0})
+
     def test_with_the_edge_the_server_is_reached_through_nginx_alone(self):
         items = render(CASES["edge"])
         config = kind(items, "ConfigMap")[0]["data"]
