@@ -270,6 +270,10 @@ std::vector<Flag> ConnectionFlags() {
                [](ServerOptions& o) -> absl::Duration& { return o.connection.min_ping_interval; }),
       TimeFlag("handshake-timeout", "A peer must have spoken HTTP/2 by then",
                [](ServerOptions& o) -> absl::Duration& { return o.connection.handshake_timeout; }),
+      TimeFlag(
+          "self-probe-interval",
+          "How often the server connects to itself; 3 failures in a row end liveness; 0: never",
+          [](ServerOptions& o) -> absl::Duration& { return o.connection.self_probe_interval; }),
       NumberFlag<int>("max-streams-per-connection", "Calls at a time on one connection",
                       [](ServerOptions& o) -> int& { return o.connection.max_streams; },
                       {1, 1 << 20}),

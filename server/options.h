@@ -34,6 +34,9 @@ struct ConnectionOptions {
   // Calls at a time on one connection; a client's further calls wait or take another connection.
   int max_streams = 256;
   int max_metadata_bytes = 16 << 10;
+  // How often the server connects to itself; zero: never. Three failures in a row make liveness
+  // NOT_SERVING, so this is a third of the time until a deaf server is started anew.
+  absl::Duration self_probe_interval = absl::Seconds(5);
 };
 
 // Bounds on connections, of all peers and of one (an IPv4 address or an IPv6 /64); 0: none.

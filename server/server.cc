@@ -29,6 +29,9 @@ constexpr absl::Duration kProbeTimeout = absl::Seconds(5);
 // A probe is over long before; who stays longer keeps others out.
 constexpr absl::Duration kProbeAge = absl::Seconds(60);
 
+// A queue of 4,096 connections at 1,000 a second is no reason to start the process anew.
+constexpr absl::Duration kSelfProbeTimeout = absl::Seconds(5);
+
 // A connection takes two descriptors; a quarter of all is left to the rest of the process.
 ConnectionLimits LimitsOf(const ConnectionBounds& bounds) {
   const auto files = static_cast<int>(std::min<uint64_t>(RaiseFileLimit(), 1 << 20));
@@ -141,6 +144,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Bind(const ServerOptions& option
   CTX_RETURN_IF_ERROR(server->OpenCredentials());
   CTX_RETURN_IF_ERROR(server->ListenForProbes());
   CTX_RETURN_IF_ERROR(server->StartListening());
+  server->StartSelfProbe();
   return server;
 }
 
@@ -196,7 +200,8 @@ absl::Status Server::StartListening() {
                                             .credentials = std::move(credentials),
                                             .limits = LimitsOf(options_.bounds),
                                             .user_timeout = options_.connection.keepalive_timeout,
-                                            .metrics = &metrics_.access()},
+                                            .metrics = &metrics_.access(),
+                                            .tls = certificates_ != nullptr},
                                            builder));
   const char* transport = !options_.tls.enabled()          ? "plaintext"
                           : options_.tls.client_ca.empty() ? "tls"
@@ -206,6 +211,21 @@ absl::Status Server::StartListening() {
                              {"transport", transport},
                              {"tokens", authorizer_->required() ? "required" : "none"}});
   return absl::OkStatus();
+}
+
+void Server::StartSelfProbe() {
+  const absl::Duration interval = options_.connection.self_probe_interval;
+  if (interval == absl::ZeroDuration()) return;
+  self_probe_ = std::make_unique<SelfProbe>(SelfProbe::Options{
+      .interval = interval,
+      .probe = [this] { return listener_->Probe(kSelfProbeTimeout); },
+      .failed = [this](const absl::Status&) { metrics_.access().RecordProbeFailure(); },
+      .changed =
+          [this](const absl::Status& status) {
+            health_.SetLive(status.ok());
+            if (status.ok()) return logger_.Info("listener_answers");
+            logger_.Error("listener_deaf", {{"reason", std::string(status.message())}});
+          }});
 }
 
 absl::Status Server::ExposeMetrics() {
@@ -300,6 +320,7 @@ void Server::SetServing(bool serving) {
 }
 
 void Server::ShutDown(absl::Duration grace) {
+  self_probe_.reset();
   encoder_.Drain();
   orca_.Shutdown();
   reflection_.Shutdown();

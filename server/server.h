@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "grpcpp/channel.h"
 #include "server/connections/grpc_listener.h"
+#include "server/connections/self_probe.h"
 #include "server/lifecycle.h"
 #include "server/log.h"
 #include "server/metrics/exposer.h"
@@ -69,6 +70,7 @@ class Server {
   absl::Status OpenCredentials();
   absl::Status StartListening();
   absl::Status ListenForProbes();
+  void StartSelfProbe();
   absl::Status ExposeMetrics();
   void SetServing(bool serving);
   void LogPlan() const;
@@ -93,8 +95,9 @@ class Server {
   std::unique_ptr<MetricsExposer> exposer_;         // null: --metrics-listen is empty
   std::unique_ptr<CertificateStore> certificates_;  // null: plain text
   std::unique_ptr<CredentialWatcher> credentials_;
-  std::unique_ptr<GrpcListener> probes_;    // null: --health-listen is empty
-  std::unique_ptr<GrpcListener> listener_;  // last: goes first
+  std::unique_ptr<GrpcListener> probes_;  // null: --health-listen is empty
+  std::unique_ptr<GrpcListener> listener_;
+  std::unique_ptr<SelfProbe> self_probe_;  // last: goes first; null: off
 };
 
 }  // namespace contexture

@@ -40,6 +40,15 @@ std::string PeerKey(const sockaddr_storage& address) {
   return "";
 }
 
+// Whether accept failed because of the connection that waited, such as its end before it was
+// accepted (accept(2)), and not for want of descriptors or memory.
+bool IsOfTheConnection(int error) {
+  constexpr std::array kErrors = {ECONNABORTED, EINTR,       EPROTO,    EPERM,
+                                  ENETDOWN,     ENOPROTOOPT, EHOSTDOWN, ENONET,
+                                  EHOSTUNREACH, ENETUNREACH, EOPNOTSUPP};
+  return std::find(kErrors.begin(), kErrors.end(), error) != kErrors.end();
+}
+
 int WaitMilliseconds(absl::Duration pause) {
   if (pause == absl::ZeroDuration()) return -1;
   return static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(pause, absl::Milliseconds(1))));
@@ -78,12 +87,14 @@ void ConnectionAcceptor::Watch(int fd, unsigned events) const {
   (void)epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
 }
 
+// Taken out of the watch and not only muted: a socket that listens no more is always told.
 void ConnectionAcceptor::Listening(bool on) {
   for (const FileDescriptor& socket : options_.listen.sockets) {
-    epoll_event event = {};
-    event.events = on ? EPOLLIN : 0u;
-    event.data.fd = socket.get();
-    (void)epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, socket.get(), &event);
+    if (on) {
+      Watch(socket.get(), EPOLLIN);
+    } else {
+      (void)epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket.get(), nullptr);
+    }
   }
 }
 
@@ -127,15 +138,14 @@ absl::Duration ConnectionAcceptor::AcceptAll(int listener) {
                                       SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (connection.get() >= 0) {
       rate_.Spend();
+      ++accepted_;
       Take(std::move(connection), PeerKey(address));
       continue;
     }
     if (errno == EAGAIN) return absl::ZeroDuration();
     if (errno == EMFILE || errno == ENFILE) RefuseForDescriptors(listener);
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      return kScarcityPause;
-    }
-    // Anything else is the connection's own: it ended before it was accepted.
+    // A socket that listens no more (EINVAL) would be tried for ever without a pause.
+    if (!IsOfTheConnection(errno)) return kScarcityPause;
   }
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -37,6 +39,8 @@ class ConnectionAcceptor {
   // Closes the listening sockets and waits for the thread; open connections go on. From one thread.
   void Stop();
   int port() const { return options_.listen.port; }
+  // Connections accepted so far, with those that a bound closed. Thread safe.
+  int64_t accepted() const { return accepted_; }
 
  private:
   // What the thread watches: a listening socket, a connection's duplicate, or the wish to end.
@@ -61,6 +65,7 @@ class ConnectionAcceptor {
   AccessMetrics* const metrics_;
   ConnectionTable table_;
   RateLimit rate_;
+  std::atomic<int64_t> accepted_{0};
   FileDescriptor epoll_;
   FileDescriptor end_;
   // Given up to accept and close what comes when there is no other descriptor.

@@ -9,6 +9,7 @@
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
 #include "server/connections/connection_acceptor.h"
+#include "server/connections/listener_probe.h"
 
 namespace contexture {
 
@@ -19,9 +20,10 @@ class GrpcListener {
   struct Options {
     std::string address;  // see Listen
     std::shared_ptr<grpc::ServerCredentials> credentials;
-    ConnectionLimits limits;
-    absl::Duration user_timeout;       // see Listen
+    ConnectionLimits limits = {};
+    absl::Duration user_timeout = {};  // see Listen
     AccessMetrics* metrics = nullptr;  // null: connections are not counted
+    bool tls = false;                  // what CREDENTIALS speak, for Probe
   };
 
   // BUILDER has its services and limits, and no listening port. UNAVAILABLE: as Listen.
@@ -34,12 +36,17 @@ class GrpcListener {
   // No new connections; calls have until DEADLINE. Blocks. Once.
   void Shutdown(absl::Time deadline);
 
+  // Connects to itself: as contexture::Probe, but OK while others are accepted, whom it may have to
+  // wait for. Blocks for at most TIMEOUT.
+  absl::Status Probe(absl::Duration timeout) const;
+
   int port() const { return acceptor_->port(); }
   grpc::Server& server() { return *server_; }
 
  private:
   GrpcListener() = default;
 
+  ListenerProbe probe_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> entrance_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<ConnectionAcceptor> acceptor_;  // last: hands over to the others

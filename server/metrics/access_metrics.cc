@@ -12,6 +12,8 @@ constexpr MetricName kRefused = {"contexture_connections_refused_total",
                                  "Connections closed at once, by the bound that they were past."};
 constexpr MetricName kDelayed = {"contexture_accept_delays_total",
                                  "Times that connections had to wait for the rate of accepting."};
+constexpr MetricName kProbeFailures = {"contexture_self_probe_failures_total",
+                                       "Times that the server got no answer at its own address."};
 constexpr MetricName kUnauthorized = {"contexture_unauthorized_calls_total",
                                       "Calls refused for their bearer token or the lack of one."};
 constexpr MetricName kReloadFailures = {"contexture_credential_reload_failures_total",
@@ -29,6 +31,7 @@ AccessMetrics::AccessMetrics(prometheus::Registry& registry)
       refused_peer_(AddCounter(registry, kRefused, {{"reason", "peer"}})),
       refused_descriptors_(AddCounter(registry, kRefused, {{"reason", "descriptors"}})),
       delayed_(AddCounter(registry, kDelayed)),
+      probe_failures_(AddCounter(registry, kProbeFailures)),
       unauthenticated_(AddCounter(registry, kUnauthorized, {{"code", "UNAUTHENTICATED"}})),
       permission_denied_(AddCounter(registry, kUnauthorized, {{"code", "PERMISSION_DENIED"}})),
       tokens_failed_(AddCounter(registry, kReloadFailures, {{"kind", "tokens"}})),

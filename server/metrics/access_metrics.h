@@ -25,6 +25,8 @@ class AccessMetrics {
   void RecordRefused(ConnectionRefusal reason);
   // Accepting was put off because of the rate.
   void RecordDelayed() { delayed_.Increment(); }
+  // The server could not reach its own listener.
+  void RecordProbeFailure() { probe_failures_.Increment(); }
 
   // CODE is UNAUTHENTICATED or PERMISSION_DENIED.
   void RecordUnauthorized(absl::StatusCode code);
@@ -40,6 +42,7 @@ class AccessMetrics {
   prometheus::Counter& refused_peer_;
   prometheus::Counter& refused_descriptors_;
   prometheus::Counter& delayed_;
+  prometheus::Counter& probe_failures_;
   prometheus::Counter& unauthenticated_;
   prometheus::Counter& permission_denied_;
   prometheus::Counter& tokens_failed_;

@@ -93,6 +93,14 @@ void HealthService::SetServing(bool serving) {
   NotifyWatchers();
 }
 
+void HealthService::SetLive(bool live) {
+  {
+    absl::MutexLock lock(&mutex_);
+    statuses_[kLiveness] = live ? HealthCheckResponse::SERVING : HealthCheckResponse::NOT_SERVING;
+  }
+  NotifyWatchers();
+}
+
 void HealthService::Shutdown() {
   std::vector<std::weak_ptr<WatchStream>> watchers;
   {

@@ -22,6 +22,8 @@ class HealthService final : public grpc::health::v1::Health::CallbackService {
   ~HealthService() override;  // no stream may be open
 
   void SetServing(bool serving);
+  // "liveness": whether the process is of use, or should be started anew.
+  void SetLive(bool live);
   // NOT_SERVING for good, then ends all Watch streams with UNAVAILABLE, and new ones after their
   // first message. Never blocks.
   void Shutdown();

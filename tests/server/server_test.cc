@@ -1,5 +1,8 @@
 #include "server/server.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <thread>
 
 #include "absl/time/clock.h"
@@ -263,6 +266,42 @@ TEST(ServerTest, ClientsSeeOnlyOkOrUnavailableThroughADrain) {
   for (auto& client : clients) client.join();
   EXPECT_EQ(unavailable, 16);
   EXPECT_EQ(other, 0);
+}
+
+// The listening socket of PORT among the files of this process.
+int FindListener(int port) {
+  constexpr int kMostFiles = 4096;
+  for (int fd = 0; fd < kMostFiles; ++fd) {
+    int listens = 0;
+    socklen_t length = sizeof(listens);
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) != 0 || listens == 0) continue;
+    sockaddr_in address = {};
+    length = sizeof(address);
+    getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length);
+    if (ntohs(address.sin_port) == port) return fd;
+  }
+  return -1;
+}
+
+TEST(ServerTest, AListenerThatWentDeafEndsLiveness) {
+  ServerOptions options = TestServer::DefaultOptions();
+  options.connection.self_probe_interval = absl::Milliseconds(5);
+  TestServer server(options);
+  auto health = server.NewHealthStub();
+  grpc::ClientContext context;
+  grpc::health::v1::HealthCheckRequest request;
+  request.set_service("liveness");
+  const auto watch = health->Watch(&context, request);
+  HealthCheckResponse response;
+  ASSERT_TRUE(watch->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+  const int listener = FindListener(server.server().port());
+  ASSERT_GE(listener, 0);
+  ASSERT_EQ(shutdown(listener, SHUT_RDWR),
+            0);  // it listens no more, and nobody in the server knows
+  ASSERT_TRUE(watch->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
+  EXPECT_EQ(CheckHealth(*health), HealthCheckResponse::SERVING);  // the calls it has go on
 }
 
 }  // namespace

@@ -145,5 +145,16 @@ TEST_F(HealthServiceTest, ListHasEveryName) {
   EXPECT_EQ(response.statuses().at(kEncoder).status(), HealthCheckResponse::SERVING);
 }
 
+TEST_F(HealthServiceTest, LivenessIsItsOwnAffair) {
+  health_.SetServing(true);
+  const auto watcher = Watch("liveness");
+  EXPECT_EQ(watcher->Next(), HealthCheckResponse::SERVING);
+  health_.SetLive(false);
+  EXPECT_EQ(watcher->Next(), HealthCheckResponse::NOT_SERVING);
+  EXPECT_EQ(Check(""), HealthCheckResponse::SERVING);
+  health_.SetLive(true);
+  EXPECT_EQ(watcher->Next(), HealthCheckResponse::SERVING);
+}
+
 }  // namespace
 }  // namespace contexture
