@@ -29,6 +29,8 @@ RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-ins
       libyaml-cpp-dev lld nlohmann-json3-dev pkg-config prometheus-cpp-dev protobuf-compiler \
       protobuf-compiler-grpc rustc-web && \
     rm -rf /var/lib/apt/lists/*
+COPY scripts/lib/opentelemetry.sh /src/scripts/lib/
+RUN ["/bin/bash", "-euc", ". scripts/lib/common.sh; . scripts/lib/onednn.sh; . scripts/lib/opentelemetry.sh; provide_opentelemetry"]
 COPY CMakeLists.txt CMakePresets.json /src/
 COPY cmake /src/cmake
 COPY scripts/build /src/scripts/build
@@ -37,7 +39,7 @@ COPY proto /src/proto
 COPY core /src/core
 COPY server /src/server
 COPY client /src/client
-RUN scripts/build release contexture contexture-server
+RUN CONTEXTURE_TRACES=ON scripts/build release contexture contexture-server
 COPY deploy/image/collect-rootfs /src/deploy/image/collect-rootfs
 RUN /src/deploy/image/collect-rootfs /rootfs \
       /src/build/release/bin/contexture-server /src/build/release/bin/contexture

@@ -1,4 +1,6 @@
-# Packages, configuration and compilation of a preset. Sourced after common.sh and onednn.sh.
+# Packages, configuration and compilation of a preset. Sourced after common.sh, onednn.sh and opentelemetry.sh.
+#
+# CONTEXTURE_TRACES=ON installs what traces need, OFF leaves them out; else they are built where it is installed.
 
 BUILD_PACKAGES=(
   ca-certificates ccache cmake g++ lld ninja-build pkg-config
@@ -55,14 +57,16 @@ configure() {
 # build_preset PRESET [TARGET...]: from a bare machine to build/PRESET. Without targets: everything.
 # `release` is what is shipped and leaves the tests out.
 build_preset() {
-  local preset=$1 tests=ON
+  local preset=$1 tests=ON options=()
   shift
   [ "$preset" = release ] && tests=OFF
   apt_install "${BUILD_PACKAGES[@]}"
   [ "$tests" = OFF ] || apt_install "${TEST_PACKAGES[@]}"
   provide_cargo
   provide_onednn
+  [ "${CONTEXTURE_TRACES:-}" != ON ] || provide_opentelemetry
+  [ -z "${CONTEXTURE_TRACES:-}" ] || options+=("-DCONTEXTURE_TRACES=$CONTEXTURE_TRACES")
   say "building the preset '$preset' in build/$preset ($JOBS jobs)"
-  (cd "$(repository)" && configure "$preset" "-DCONTEXTURE_TESTS=$tests") || exit 1
+  (cd "$(repository)" && configure "$preset" "-DCONTEXTURE_TESTS=$tests" "${options[@]}") || exit 1
   compile "$(repository)/build/$preset" "$preset" "$@" || die "the preset '$preset' does not build (see above)"
 }
