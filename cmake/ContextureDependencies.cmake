@@ -13,6 +13,9 @@ find_package(prometheus-cpp CONFIG REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(OpenSSL REQUIRED)
 find_package(yaml-cpp REQUIRED)
+if(CONTEXTURE_TRACES)
+  find_package(opentelemetry-cpp CONFIG REQUIRED)
+endif()
 
 # oneDNN with the micro-kernel API; scripts/lib/onednn.sh builds it into the cache and names it here.
 set(CONTEXTURE_ONEDNN_PREFIX "$ENV{ONEDNN_PREFIX}" CACHE PATH "Where oneDNN >= 3.7 is installed")

@@ -2,6 +2,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
@@ -126,6 +127,46 @@ absl::StatusOr<LogFormat> ParseLogFormat(const std::string& value) {
   return absl::InvalidArgumentError(absl::StrFormat("'%s' is neither text nor json", value));
 }
 
+constexpr std::pair<const char*, Severity> kLevels[] = {
+    {"info", Severity::kInfo}, {"warning", Severity::kWarning}, {"error", Severity::kError}};
+
+absl::StatusOr<Severity> ParseLevel(const std::string& value) {
+  for (const auto& [name, severity] : kLevels) {
+    if (value == name) return severity;
+  }
+  return absl::InvalidArgumentError(absl::StrFormat("'%s' is none of info, warning, error", value));
+}
+
+absl::StatusOr<double> ParseRatio(const std::string& value) {
+  double ratio = 0;
+  if (absl::SimpleAtod(value, &ratio) && ratio >= 0 && ratio <= 1) return ratio;
+  return absl::InvalidArgumentError(absl::StrFormat("'%s' is no number from 0 to 1", value));
+}
+
+std::vector<Flag> TelemetryFlags() {
+  return {
+      TypedFlag<LogFormat>(
+          "log-format", "Lines on standard error: text or json",
+          [](ServerOptions& o) -> LogFormat& { return o.log_format; }, ParseLogFormat,
+          [](LogFormat value) { return std::string(value == LogFormat::kText ? "text" : "json"); }),
+      TypedFlag<Severity>(
+          "log-level", "Least severe lines that are written: info, warning or error",
+          [](ServerOptions& o) -> Severity& { return o.log_level; }, ParseLevel,
+          [](Severity value) { return std::string(kLevels[static_cast<int>(value)].first); }),
+      TimeFlag("slow-call", "A call that takes longer is logged; 0: none",
+               [](ServerOptions& o) -> absl::Duration& { return o.slow_call; }),
+      StringFlag(
+          "traces-endpoint",
+          "OpenTelemetry collector for traces, OTLP over gRPC: http://HOST:PORT or https://; "
+          "empty: off",
+          [](ServerOptions& o) -> std::string& { return o.traces_endpoint; }),
+      TypedFlag<double>(
+          "traces-ratio", "Share of the calls without a traced caller that are traced, 0 to 1",
+          [](ServerOptions& o) -> double& { return o.traces_ratio; }, ParseRatio,
+          [](double value) { return absl::StrCat(value); }),
+  };
+}
+
 std::vector<Flag> ModelFlags() {
   return {
       StringFlag("model",
@@ -213,10 +254,6 @@ std::vector<Flag> ServingFlags() {
                [](ServerOptions& o) -> bool& { return o.reflection; }),
       BoolFlag("load-reports", "Tell load balancers how busy the server is (ORCA)",
                [](ServerOptions& o) -> bool& { return o.load_reports; }),
-      TypedFlag<LogFormat>(
-          "log-format", "Lines on standard error: text or json",
-          [](ServerOptions& o) -> LogFormat& { return o.log_format; }, ParseLogFormat,
-          [](LogFormat value) { return std::string(value == LogFormat::kText ? "text" : "json"); }),
   };
 }
 
@@ -288,8 +325,8 @@ std::vector<Flag> ConnectionFlags() {
 absl::Span<const Flag> FlagTable() {
   static const std::vector<Flag>& table = *[] {
     auto* flags = new std::vector<Flag>;
-    for (auto group :
-         {ModelFlags, ServingFlags, LimitFlags, ConnectionFlags, BoundsFlags, SecurityFlags}) {
+    for (auto group : {ModelFlags, ServingFlags, LimitFlags, ConnectionFlags, BoundsFlags,
+                       SecurityFlags, TelemetryFlags}) {
       for (Flag& flag : group()) flags->push_back(std::move(flag));
     }
     return flags;

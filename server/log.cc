@@ -1,5 +1,6 @@
 #include "server/log.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -65,7 +66,13 @@ std::string FormatLine(LogFormat format, absl::Time time, Severity severity,
 Logger::Logger(LogFormat format, int file_descriptor)
     : format_(format), file_descriptor_(file_descriptor) {}
 
+void Logger::TryWrite(Severity severity, absl::string_view event, const Fields& fields) {
+  pollfd ready = {file_descriptor_, POLLOUT, 0};
+  if (::poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) != 0) Write(severity, event, fields);
+}
+
 void Logger::Write(Severity severity, absl::string_view event, const Fields& fields) {
+  if (!Wants(severity)) return;
   const std::string line = FormatLine(format_, absl::Now(), severity, event, fields);
   absl::MutexLock lock(&mutex_);
   size_t written = 0;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,10 +13,9 @@
 
 namespace contexture {
 
-enum class Severity { kInfo, kWarning, kError };
-
 // Structured lines on a file descriptor: an event and its fields, as text or as one JSON object.
-// Thread safe. A line that cannot be written is dropped. Never give it a user's text or token ids.
+// Thread safe. A line that cannot be written, or is below the level, is dropped. Never give it a
+// user's text or token ids.
 class Logger {
  public:
   using Fields = std::vector<std::pair<std::string, std::string>>;
@@ -32,10 +32,19 @@ class Logger {
     Write(Severity::kError, event, fields);
   }
   void Write(Severity severity, absl::string_view event, const Fields& fields);
+  // Drops the line instead of waiting for a slow reader of the log: for what calls write. Lines
+  // longer than PIPE_BUF may wait all the same.
+  void TryWrite(Severity severity, absl::string_view event, const Fields& fields);
+
+  // Lines below SEVERITY are dropped from now on.
+  void SetLevel(Severity severity) { level_ = severity; }
+  Severity level() const { return level_; }
+  bool Wants(Severity severity) const { return severity >= level_; }
 
  private:
   const LogFormat format_;
   const int file_descriptor_;
+  std::atomic<Severity> level_{Severity::kInfo};
   absl::Mutex mutex_;  // keeps lines whole
 };
 

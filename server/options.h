@@ -11,6 +11,8 @@
 namespace contexture {
 
 enum class LogFormat { kText, kJson };
+// Of a line of the log; a log leaves out those below its level.
+enum class Severity { kInfo, kWarning, kError };
 
 // How long connections live. Defaults of gRPC itself are infinite, which keeps clients on old
 // servers and dead peers for hours.
@@ -112,6 +114,14 @@ struct ServerOptions {
   // bring a new secret, so this need not be short.
   absl::Duration credentials_reload_interval = absl::Seconds(10);
   LogFormat log_format = LogFormat::kText;
+  Severity log_level = Severity::kInfo;
+  // A call that takes longer is logged; zero: none is. Default: longer than anybody waits for.
+  absl::Duration slow_call = absl::Seconds(5);
+
+  // See TracerOptions.
+  std::string traces_endpoint;
+  // One in a hundred calls costs nothing that can be measured and shows what calls are like.
+  double traces_ratio = 0.01;
 };
 
 }  // namespace contexture

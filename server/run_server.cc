@@ -52,6 +52,7 @@ int RunServer(int argc, const char* const* argv) {
     return kExitOk;
   }
   Logger logger(flags->options.log_format);
+  logger.SetLevel(flags->options.log_level);
   return Serve(flags->options, logger);
 }
 

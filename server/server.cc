@@ -13,6 +13,7 @@
 #include "server/grpc_setup.h"
 #include "server/parity.h"
 #include "server/security/transport.h"
+#include "server/tracing/open_tracer.h"
 
 namespace contexture {
 namespace {
@@ -60,6 +61,10 @@ EncoderServiceOptions ServiceOptions(const ServerOptions& options) {
   return service;
 }
 
+absl::Duration SlowCall(const ServerOptions& options) {
+  return options.slow_call == absl::ZeroDuration() ? absl::InfiniteDuration() : options.slow_call;
+}
+
 ServedModel MakeServedModel(const ServerOptions& options, const LoadedModel& loaded) {
   return {.name = ModelName(options),
           .info = loaded.engine->info(),
@@ -84,26 +89,32 @@ BatcherOptions MakeBatcherOptions(const ServerOptions& options, const ThreadPlan
 // In the order of construction; the batcher goes before the model that it computes, and the
 // tokenizer threads, which hand over to the batcher, before both.
 struct Server::Serving {
+  struct Reporting {
+    ServerMetrics& metrics;
+    LoadReporter* load_reporter;  // null: off
+    Tracer* tracer;               // null: off
+  };
   Serving(const ServerOptions& options, const ThreadPlan& threads, LoadedModel loaded,
-          ServerMetrics& metrics, LoadReporter* load_reporter)
+          const Reporting& reporting)
       : model(std::move(loaded)),
         served(MakeServedModel(options, model)),
         memory(options.max_call_memory),
         gate([this](TrafficClass traffic_class) {
           return memory.crowded() || batcher->crowded(traffic_class);
         }),
-        batcher(MakeBatcher(options, threads, metrics)),
+        batcher(MakeBatcher(options, threads, reporting)),
         tokenizer_pool({.num_threads = threads.tokenizer_threads}),
-        backend{served, *batcher,        tokenizer_pool, memory,
-                gate,   Clock::Steady(), metrics,        load_reporter} {}
+        backend{served, *batcher,        tokenizer_pool,    memory,
+                gate,   Clock::Steady(), reporting.metrics, reporting.load_reporter} {}
 
   std::unique_ptr<Batcher> MakeBatcher(const ServerOptions& options, const ThreadPlan& threads,
-                                       ServerMetrics& metrics) {
+                                       const Reporting& reporting) {
+    BatcherMetrics& metrics = reporting.metrics.batcher();
     BatcherOptions batcher_options = MakeBatcherOptions(options, threads, model);
     batcher_options.on_room = [this] { gate.Notify(); };
-    return NewSharingBatcher(
-        NewBatcher(*model.engine, batcher_options, Clock::Steady(), metrics.batcher()),
-        options.cache_bytes, metrics.batcher());
+    batcher_options.tracer = reporting.tracer;
+    return NewSharingBatcher(NewBatcher(*model.engine, batcher_options, Clock::Steady(), metrics),
+                             options.cache_bytes, metrics);
   }
 
   const LoadedModel model;
@@ -120,6 +131,7 @@ Server::Server(const ServerOptions& options, const Context& context)
       logger_(context.logger),
       lifecycle_(context.lifecycle),
       threads_(PlanThreads(options, DetectCpuGrant())),
+      call_log_({.slow = SlowCall(options)}, logger_, Clock::Steady()),
       reflection_(ServiceNames(options)),
       encoder_(ServiceOptions(options), Clock::Steady(), metrics_),
       load_reporter_(Clock::Steady(), metrics_, threads_.engine_workers),
@@ -140,12 +152,27 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Bind(const ServerOptions& option
                                     {"cpu", DetectCpuGrant().model_name},
                                     {"cores", server->threads_.reason},
                                     {"max_open_files", absl::StrCat(RaiseFileLimit())}});
+  CTX_RETURN_IF_ERROR(server->OpenTelemetry());
   CTX_RETURN_IF_ERROR(server->ExposeMetrics());
   CTX_RETURN_IF_ERROR(server->OpenCredentials());
   CTX_RETURN_IF_ERROR(server->ListenForProbes());
   CTX_RETURN_IF_ERROR(server->StartListening());
   server->StartSelfProbe();
   return server;
+}
+
+absl::Status Server::OpenTelemetry() {
+  // Not `this`: OpenTelemetry keeps it for the life of the process.
+  const auto on_error = [&logger = logger_](const std::string& reason) {
+    logger.TryWrite(Severity::kWarning, "traces_not_exported", {{"reason", reason}});
+  };
+  CTX_ASSIGN_OR_RETURN(tracer_, OpenTracer({.endpoint = options_.traces_endpoint,
+                                            .ratio = options_.traces_ratio,
+                                            .version = CurrentBuild().version,
+                                            .on_error = on_error}));
+  encoder_.Observe({.tracer = tracer_.get(), .log = &call_log_});
+  if (tracer_ != nullptr) logger_.Info("traces", {{"ratio", absl::StrCat(options_.traces_ratio)}});
+  return absl::OkStatus();
 }
 
 absl::Status Server::OpenCredentials() {
@@ -241,8 +268,9 @@ absl::Status Server::ExposeMetrics() {
 absl::Status Server::Load(const ModelLoader& loader) {
   const absl::Time start = absl::Now();
   CTX_ASSIGN_OR_RETURN(LoadedModel loaded, loader(options_));
-  serving_ = std::make_unique<Serving>(options_, threads_, std::move(loaded), metrics_,
-                                       options_.load_reports ? &load_reporter_ : nullptr);
+  LoadReporter* load_reporter = options_.load_reports ? &load_reporter_ : nullptr;
+  serving_ = std::make_unique<Serving>(options_, threads_, std::move(loaded),
+                                       Serving::Reporting{metrics_, load_reporter, tracer_.get()});
   batcher_ = serving_->batcher.get();
   CTX_RETURN_IF_ERROR(lifecycle_.Transition(ServerState::kServing));
   LogPlan();

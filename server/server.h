@@ -19,12 +19,14 @@
 #include "server/security/authorizer.h"
 #include "server/security/credential_watcher.h"
 #include "server/security/transport.h"
+#include "server/services/call_log.h"
 #include "server/services/encoder_service.h"
 #include "server/services/health_service.h"
 #include "server/services/orca_service.h"
 #include "server/services/reflection_service.h"
 #include "server/services/task_service.h"
 #include "server/thread_plan.h"
+#include "server/tracing/tracer.h"
 
 namespace contexture {
 
@@ -67,6 +69,7 @@ class Server {
   struct Serving;  // what exists once the model is loaded
 
   Server(const ServerOptions& options, const Context& context);
+  absl::Status OpenTelemetry();
   absl::Status OpenCredentials();
   absl::Status StartListening();
   absl::Status ListenForProbes();
@@ -83,6 +86,8 @@ class Server {
   Lifecycle& lifecycle_;
   const ThreadPlan threads_;
   ServerMetrics metrics_;
+  std::unique_ptr<Tracer> tracer_;  // null: off
+  CallLog call_log_;
   HealthService health_;
   ReflectionService reflection_;
   std::unique_ptr<Authorizer> authorizer_;

@@ -48,17 +48,19 @@ void BatchRunner::RunWork(QueuedTask& task) {
   if (task.task.cancelled != nullptr && *task.task.cancelled) {
     context_.metrics.RecordCancelled(1);
     return std::move(task.task.done)(absl::CancelledError("the caller cancelled the request"),
-                                     {.queue_time = start - task.enqueued});
+                                     {.queue_time = start - task.enqueued, .start = start});
   }
   if (task.task.deadline <= start) {
     context_.metrics.RecordExpired(1);
     return std::move(task.task.done)(
         absl::DeadlineExceededError("the deadline passed before the request's turn came"),
-        {.queue_time = start - task.enqueued});
+        {.queue_time = start - task.enqueued, .start = start});
   }
   const auto tokens = static_cast<int>(task.task.tokens());
-  TaskReport report{
-      .queue_time = start - task.enqueued, .batch_sequences = 1, .batch_tokens = tokens};
+  TaskReport report{.queue_time = start - task.enqueued,
+                    .start = start,
+                    .batch_sequences = 1,
+                    .batch_tokens = tokens};
   context_.metrics.RecordQueueTime(report.queue_time);
   absl::Status status =
       WithoutExceptions([&] { return std::move(task.task.work)(context_.engine, *workspace_); });
@@ -86,15 +88,38 @@ CostSample BatchRunner::RunSequences(absl::Span<QueuedTask> tasks) {
     batch.squares += task.task.tokens() * task.task.tokens();
   }
   Record(tasks, batch);
-  TaskReport report{.compute_time = batch.compute_time,
+  TaskReport report{.start = start,
+                    .compute_time = batch.compute_time,
                     .batch_sequences = static_cast<int>(batch.sequences),
-                    .batch_tokens = static_cast<int>(batch.tokens)};
+                    .batch_tokens = static_cast<int>(batch.tokens),
+                    .batch = Trace(tasks, batch, start)};
   for (size_t i = 0; i < tasks.size(); ++i) {
     report.queue_time = start - tasks[i].enqueued;
     std::move(tasks[i].task.done)(std::move(statuses_[i]), report);
   }
   if (!computed) return {};
   return {.size = {.tokens = batch.tokens, .squares = batch.squares}, .time = batch.compute_time};
+}
+
+SpanContext BatchRunner::Trace(absl::Span<const QueuedTask> tasks, const BatchRecord& batch,
+                               absl::Duration start) const {
+  if (context_.tracer == nullptr) return {};
+  std::vector<SpanContext> calls;
+  const CallTrace* last = nullptr;  // the tasks of a call are often neighbours
+  for (const auto& [task, enqueued] : tasks) {
+    if (task.trace == nullptr || task.trace.get() == last) continue;
+    last = task.trace.get();
+    calls.push_back(last->context());
+  }
+  if (calls.empty()) return {};
+  const SpanAttribute attributes[] = {{"contexture.batch_sequences", batch.sequences},
+                                      {"contexture.batch_tokens", batch.tokens},
+                                      {"contexture.precision", context_.engine.info().precision}};
+  return context_.tracer->Record({.name = "batch",
+                                  .start = start,
+                                  .end = start + batch.compute_time,
+                                  .attributes = attributes,
+                                  .links = calls});
 }
 
 void BatchRunner::Record(absl::Span<const QueuedTask> tasks, const BatchRecord& batch) {

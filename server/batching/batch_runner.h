@@ -23,6 +23,7 @@ class BatchRunner {
     const Engine& engine;
     const Clock& clock;
     BatcherMetrics& metrics;
+    Tracer* tracer = nullptr;  // null: off
   };
   BatchRunner(const Context& context, int max_batch_tokens);
 
@@ -37,6 +38,10 @@ class BatchRunner {
   CostSample RunSequences(absl::Span<QueuedTask> tasks);
   // Counts the batch; TASKS are still unanswered.
   void Record(absl::Span<const QueuedTask> tasks, const BatchRecord& batch);
+  // The span of a batch that began at START, linked to the calls in it that are traced. Zero: none
+  // is.
+  SpanContext Trace(absl::Span<const QueuedTask> tasks, const BatchRecord& batch,
+                    absl::Duration start) const;
   void RunWork(QueuedTask& task);
   void Assemble(absl::Span<const QueuedTask> tasks);
   // Sets STATUSES, one for each task. Returns whether the engine succeeded.

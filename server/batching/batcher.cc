@@ -23,7 +23,7 @@ constexpr char kCallerLeft[] = "the caller cancelled the request";
 // Answers TASKS, which were not computed, with STATUS and leaves none.
 void AnswerAll(std::vector<QueuedTask>& tasks, const absl::Status& status, absl::Duration now) {
   for (QueuedTask& queued : tasks) {
-    std::move(queued.task.done)(status, {.queue_time = now - queued.enqueued});
+    std::move(queued.task.done)(status, {.queue_time = now - queued.enqueued, .start = now});
   }
   tasks.clear();
 }
@@ -186,7 +186,9 @@ void ThreadedBatcher::AnswerDropped(Departures& departures) const {
 std::unique_ptr<Batcher> NewBatcher(const Engine& engine, const BatcherOptions& options,
                                     const Clock& clock, BatcherMetrics& metrics) {
   return std::make_unique<ThreadedBatcher>(
-      BatchRunner::Context{.engine = engine, .clock = clock, .metrics = metrics}, options);
+      BatchRunner::Context{
+          .engine = engine, .clock = clock, .metrics = metrics, .tracer = options.tracer},
+      options);
 }
 
 }  // namespace contexture

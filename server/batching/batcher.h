@@ -29,6 +29,7 @@ struct BatcherOptions {
   // Called by a worker that took tasks from the queue, when there may be room again; must be thread
   // safe and not block. May be null.
   std::function<void()> on_room = {};
+  Tracer* tracer = nullptr;  // of batches; outlives the batcher; null: off
 };
 
 // Groups the tasks of all callers into batches of up to max_batch_tokens and runs them on its

@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core/engine/engine.h"
+#include "server/tracing/tracer.h"
 
 namespace contexture {
 
@@ -20,11 +21,13 @@ inline constexpr int kNumTrafficClasses = 2;
 
 // What a task's computation took; zero where it was never computed.
 struct TaskReport {
-  absl::Duration queue_time = absl::ZeroDuration();    // from Schedule to the start of its batch
+  absl::Duration queue_time = absl::ZeroDuration();    // from Schedule to `start`
+  absl::Duration start = absl::ZeroDuration();         // of its batch, on Clock
   absl::Duration compute_time = absl::ZeroDuration();  // of its whole batch
   int batch_sequences = 0;
   int batch_tokens = 0;
-  bool cached = false;  // not computed for this task: see NewSharingBatcher
+  bool cached = false;     // not computed for this task: see NewSharingBatcher
+  SpanContext batch = {};  // the span of its batch, where a call in it is traced
 };
 
 // Tenants share a class of the queue by slots that their names are hashed to (stochastic fairness
@@ -56,6 +59,8 @@ struct Task {
   // Set by whoever no longer wants the result (a cancelled call); may be null. Its address names
   // the caller to Batcher::Forget.
   std::shared_ptr<const std::atomic<bool>> cancelled;
+  // Of the call that the task belongs to; null: not sampled.
+  std::shared_ptr<CallTrace> trace;
   // Called exactly once, from a worker or lifecycle thread; must not block. OK, or:
   // DEADLINE_EXCEEDED expired in the queue, CANCELLED, INTERNAL the computation failed or is not
   // finite, UNAVAILABLE the batcher was destroyed first, or the status of `work`.

@@ -3,7 +3,6 @@
 #include "server/services/status_mapping.h"
 
 namespace contexture {
-namespace {
 
 absl::string_view MetadataOf(const grpc::ServerContextBase& context, const char* key) {
   const auto& metadata = context.client_metadata();
@@ -11,8 +10,6 @@ absl::string_view MetadataOf(const grpc::ServerContextBase& context, const char*
   if (place == metadata.end()) return {};
   return {place->second.data(), place->second.size()};
 }
-
-}  // namespace
 
 absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context) {
   Caller caller{.tenant = TenantSlot(MetadataOf(context, kTenantMetadata))};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "grpcpp/server_context.h"
 #include "server/batching/task.h"
 
@@ -9,12 +10,16 @@ namespace contexture {
 // What a call's metadata say about who asks and how urgent it is.
 struct Caller {
   TrafficClass traffic_class = TrafficClass::kInteractive;
-  uint16_t tenant = 0;  // Task::tenant
+  uint16_t tenant = 0;                         // Task::tenant
+  std::shared_ptr<CallTrace> trace = nullptr;  // Task::trace
 };
 
 // The metadata keys. The class is "interactive" or "bulk"; a tenant's name is any text.
 inline constexpr char kClassMetadata[] = "contexture-class";
 inline constexpr char kTenantMetadata[] = "contexture-tenant";
+
+// The first value of KEY; empty: none. Lives as long as the call.
+absl::string_view MetadataOf(const grpc::ServerContextBase& context, const char* key);
 
 // INVALID_ARGUMENT: an unknown class. Of a key that is given twice the first counts.
 absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context);
@@ -23,6 +28,7 @@ absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context);
 inline void SetCaller(const Caller& caller, Task& task) {
   task.traffic_class = caller.traffic_class;
   task.tenant = caller.tenant;
+  task.trace = caller.trace;
 }
 
 }  // namespace contexture

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
 #include "core/base/without_exceptions.h"
+#include "server/services/call_record.h"
 #include "server/services/output_specs.h"
 #include "server/services/status_mapping.h"
 
@@ -69,6 +70,8 @@ absl::Status EncodeCall::CheckStillWanted() const {
 
 absl::StatusOr<EncodeCall::Inputs> EncodeCall::PlanInputs() {
   const absl::Duration start = backend_.clock.Now();
+  const ScopedSpan span(plan_.needs_tokenizer ? job_.caller.trace.get() : nullptr, "tokenize",
+                        backend_.clock);
   Inputs inputs;
   inputs.reserve(job_.request->inputs_size());
   for (const v1::Input& input : job_.request->inputs()) {
@@ -146,9 +149,12 @@ void EncodeCall::RecordUsage(const TaskReport& report, int tokens) {
   if (report.batch_tokens > 0) {
     compute_share_ += report.compute_time * tokens / report.batch_tokens;
   }
-  queue_time_ = std::max(queue_time_, report.queue_time);
-  if (!report.cached && batches_.insert(report.compute_time).second)
-    compute_time_ += report.compute_time;
+  if (report.queue_time >= longest_wait_.queue_time) longest_wait_ = report;
+  if (report.cached || !batches_.insert(report.compute_time).second) return;
+  compute_time_ += report.compute_time;
+  if (job_.caller.trace != nullptr && report.compute_time > absl::ZeroDuration()) {
+    TraceCompute(*job_.caller.trace, report, backend_.model);
+  }
 }
 
 void EncodeCall::FinishTasks() {
@@ -157,7 +163,10 @@ void EncodeCall::FinishTasks() {
     absl::MutexLock lock(&mutex_);
     status = request_status_;
     v1::Usage& usage = *job_.response->mutable_usage();
-    usage.set_queue_seconds(absl::ToDoubleSeconds(queue_time_));
+    usage.set_queue_seconds(absl::ToDoubleSeconds(longest_wait_.queue_time));
+    if (job_.caller.trace != nullptr && !longest_wait_.cached) {
+      TraceQueue(*job_.caller.trace, longest_wait_);
+    }
     usage.set_compute_seconds(absl::ToDoubleSeconds(compute_time_));
     usage.set_compute_share_seconds(absl::ToDoubleSeconds(compute_share_));
   }

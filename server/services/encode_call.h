@@ -64,7 +64,7 @@ class EncodeCall : public std::enable_shared_from_this<EncodeCall> {
   absl::Mutex mutex_;
   absl::Status request_status_
       ABSL_GUARDED_BY(mutex_);  // a fault of all tasks, such as the deadline
-  absl::Duration queue_time_ ABSL_GUARDED_BY(mutex_);
+  TaskReport longest_wait_ ABSL_GUARDED_BY(mutex_) = {.cached = true};  // of its tasks
   absl::Duration compute_time_ ABSL_GUARDED_BY(mutex_);
   absl::Duration compute_share_ ABSL_GUARDED_BY(mutex_);
   // A batch is told from the others by its duration in nanoseconds.

@@ -8,6 +8,7 @@
 #include "core/base/status_macros.h"
 #include "server/services/encode_call.h"
 #include "server/services/message_fields.h"
+#include "server/services/method_names.h"
 #include "server/services/wire.h"
 
 namespace contexture {
@@ -107,6 +108,7 @@ void EncodeStream::OnWriteDone(bool ok) {
     absl::MutexLock lock(&mutex_);
     writing_ = false;
     --in_flight_;
+    written_.record.End(backend_.clock.Now());
     written_ = {};
     if (!ok) broken_ = stopped_ = true;
   }
@@ -175,13 +177,17 @@ absl::Status EncodeStream::Check(const grpc::ByteBuffer& bytes, Item& item) {
 void EncodeStream::Handle(const grpc::ByteBuffer& bytes) {
   auto item = std::make_shared<Item>();
   item->start = backend_.clock.Now();
+  item->record =
+      CallRecord(options_.telemetry, options_.origin, FullName(Method::kEncodeStream), item->start);
   if (absl::Status status = Check(bytes, *item); !status.ok()) return Answer(*item, status);
+  Caller caller = options_.caller;
+  caller.trace = item->record.trace();
   const absl::Duration item_deadline = item->start + options_.default_timeout;
   EncodeCall::Start(backend_, {.request = &item->request.request(),
                                .response = item->response.mutable_response(),
                                .deadline = std::min(deadline_, item_deadline),
                                .cancelled = cancelled_,
-                               .caller = options_.caller,
+                               .caller = std::move(caller),
                                .memory = &item->memory,
                                // Another thread may write the answer and end the stream before
                                // Pump is called here, so the stream is held.
@@ -196,14 +202,15 @@ void EncodeStream::Answer(Item& item, const absl::Status& status) {
     item.response.clear_response();
     *item.response.mutable_status() = ToProtoStatus(status);
   }
-  backend_.metrics.RecordRequest(Method::kEncodeStream, status.code(),
-                                 backend_.clock.Now() - item.start);
+  const absl::Duration computed = backend_.clock.Now();
+  backend_.metrics.RecordRequest(Method::kEncodeStream, status.code(), computed - item.start);
+  item.record.Answer(status, &item.response.response().usage(), computed);
   grpc::ByteBuffer bytes;
   const bool serialized = Serialize(item.response, bytes).ok();
   absl::MutexLock lock(&mutex_);
   if (serialized) {
     item.memory.ShrinkTo(static_cast<int64_t>(bytes.Length()));
-    answers_.push_back({bytes, std::move(item.memory)});
+    answers_.push_back({bytes, std::move(item.memory), std::move(item.record)});
   } else {
     --in_flight_;
     broken_ = stopped_ = true;

@@ -8,6 +8,7 @@
 #include "contexture/v1/encoder.pb.h"
 #include "grpcpp/support/server_callback.h"
 #include "server/services/backend.h"
+#include "server/services/call_record.h"
 #include "server/services/caller.h"
 #include "server/services/server_stream.h"
 
@@ -23,6 +24,8 @@ struct EncodeStreamOptions {
   // For an item of a stream without deadline.
   absl::Duration default_timeout = absl::InfiniteDuration();
   Caller caller;
+  Telemetry telemetry = {};  // of each item
+  CallOrigin origin = {};    // of the stream
   // Whether the caller may still call, asked for each item: tokens expire. Null: yes.
   std::function<absl::Status()> still_allowed;
 };
@@ -51,10 +54,12 @@ class EncodeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc
     v1::EncodeStreamResponse response;
     MemoryLease memory;
     absl::Duration start;
+    CallRecord record;
   };
   struct ReadyAnswer {
     grpc::ByteBuffer bytes;
     MemoryLease memory;
+    CallRecord record;
   };
 
   EncodeStream(const grpc::CallbackServerContext& context, const Backend& backend,

@@ -5,23 +5,13 @@
 #include "server/services/attend_call.h"
 #include "server/services/encode_call.h"
 #include "server/services/inspect_call.h"
+#include "server/services/method_names.h"
 #include "server/services/model_message.h"
 #include "server/services/refused_stream.h"
 #include "server/services/start_call.h"
 #include "server/services/tokenize.h"
 
 namespace contexture {
-namespace {
-
-// What tokens are allowed to call, by Method.
-constexpr const char* kMethodNames[] = {
-    "contexture.v1.EncoderService/Encode",   "contexture.v1.EncoderService/EncodeStream",
-    "contexture.v1.EncoderService/Tokenize", "contexture.v1.EncoderService/GetModel",
-    "contexture.v1.EncoderService/Inspect",  "contexture.v1.EncoderService/Attend",
-    "contexture.v1.TaskService/Classify",    "contexture.v1.TaskService/Rerank"};
-
-}  // namespace
-
 EncoderService::EncoderService(const EncoderServiceOptions& options, const Clock& clock,
                                ServerMetrics& metrics)
     : options_(options), clock_(clock), metrics_(metrics) {}
@@ -36,7 +26,7 @@ void EncoderService::Drain() {
 absl::Status EncoderService::CheckCaller(const grpc::ServerContextBase& context,
                                          Method method) const {
   if (authorizer_ == nullptr) return absl::OkStatus();
-  return authorizer_->Check(context, kMethodNames[static_cast<size_t>(method)]);
+  return authorizer_->Check(context, FullName(method));
 }
 
 absl::StatusOr<const Backend*> EncoderService::Admit(const grpc::ServerContextBase& context,
@@ -61,12 +51,13 @@ grpc::ServerUnaryReactor* EncoderService::Tokenize(grpc::CallbackServerContext* 
                                                    const grpc::ByteBuffer* request,
                                                    grpc::ByteBuffer* response) {
   auto* call = new UnaryCall<v1::TokenizeRequest, v1::TokenizeResponse>(
-      {context, request, response}, Method::kTokenize, clock_, metrics_);
+      {context, request, response}, Method::kTokenize, {clock_, metrics_, telemetry_});
   auto backend = Admit(*context, Method::kTokenize);
   absl::Status status = backend.ok() ? call->ParseRequest(**backend) : backend.status();
   if (status.ok()) {
-    status = (*backend)->tokenizer_pool.Submit([call, &model = (*backend)->model] {
+    status = (*backend)->tokenizer_pool.Submit([this, call, &model = (*backend)->model] {
       call->Reply(WithoutExceptions([&] {
+        const ScopedSpan span(call->caller().trace.get(), "tokenize", clock_);
         return TokenizeTexts({.request = call->request(),
                               .model = model,
                               .cancelled = *call->cancelled(),
@@ -96,8 +87,8 @@ grpc::ServerUnaryReactor* EncoderService::Attend(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* EncoderService::GetModel(grpc::CallbackServerContext* context,
                                                    const grpc::ByteBuffer* request,
                                                    grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall<v1::GetModelRequest, v1::Model>({context, request, response},
-                                                             Method::kGetModel, clock_, metrics_);
+  auto* call = new UnaryCall<v1::GetModelRequest, v1::Model>(
+      {context, request, response}, Method::kGetModel, {clock_, metrics_, telemetry_});
   auto backend = Admit(*context, Method::kGetModel);
   absl::Status status = backend.ok() ? call->ParseRequest(**backend) : backend.status();
   if (status.ok()) status = CheckModelName(call->request().model(), (*backend)->model);
@@ -108,17 +99,25 @@ grpc::ServerUnaryReactor* EncoderService::GetModel(grpc::CallbackServerContext* 
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* EncoderService::EncodeStream(
     grpc::CallbackServerContext* context) {
+  const absl::Duration start = clock_.Now();
+  const CallOrigin origin = OriginOf(*context, telemetry_);
+  context->AddTrailingMetadata(kRequestIdMetadata, origin.request_id);
   const auto backend = Admit(*context, Method::kEncodeStream);
   const auto caller = CallerOf(*context);
   const absl::Status status = backend.ok() ? caller.status() : backend.status();
   if (!status.ok()) {
     metrics_.RecordRequest(Method::kEncodeStream, status.code(), absl::ZeroDuration());
+    CallRecord record(telemetry_, origin, FullName(Method::kEncodeStream), start);
+    record.Answer(status, nullptr, start);
+    record.End(clock_.Now());
     return new RefusedStream(status);
   }
   const EncodeStreamOptions options{
       .max_in_flight = options_.max_in_flight_per_stream,
       .default_timeout = options_.default_timeout,
       .caller = *caller,
+      .telemetry = telemetry_,
+      .origin = origin,
       .still_allowed = [this, context] { return CheckCaller(*context, Method::kEncodeStream); }};
   return contexture::EncodeStream::Open(*context, **backend, options, streams_);
 }

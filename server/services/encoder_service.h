@@ -37,6 +37,8 @@ class EncoderService final : public internal::EncoderServiceBase {
 
   // Who may call; before the first call. Without it everybody. AUTHORIZER outlives every call.
   void Authorize(const Authorizer& authorizer) { authorizer_ = &authorizer; }
+  // What calls tell of themselves; before the first call.
+  void Observe(const Telemetry& telemetry) { telemetry_ = telemetry; }
   // Until then every call is answered with UNAVAILABLE. BACKEND outlives every call. Once.
   void Serve(const Backend& backend);
   // From now on new work is refused with UNAVAILABLE, and open streams end once everything read is
@@ -75,6 +77,7 @@ class EncoderService final : public internal::EncoderServiceBase {
   const EncoderServiceOptions options_;
   const Clock& clock_;
   ServerMetrics& metrics_;
+  Telemetry telemetry_;
   const Authorizer* authorizer_ = nullptr;
   std::atomic<const Backend*> backend_{nullptr};
   std::atomic<bool> draining_{false};

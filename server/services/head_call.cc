@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
 #include "core/base/without_exceptions.h"
+#include "server/services/call_record.h"
 #include "server/services/culprits.h"
 
 namespace contexture {
@@ -72,6 +73,8 @@ absl::Status HeadCall::Schedule() {
 
 absl::StatusOr<std::vector<Task>> HeadCall::PlanTasks() {
   const absl::Duration start = backend_.clock.Now();
+  const ScopedSpan span(plan_.request.needs_tokenizer ? terms_.caller.trace.get() : nullptr,
+                        "tokenize", backend_.clock);
   CTX_RETURN_IF_ERROR(CheckStillWanted());
   CTX_RETURN_IF_ERROR(Prepare());
   int64_t answer_bytes = 0, output_bytes = 0;
@@ -147,7 +150,9 @@ Task HeadCall::BuildTask(Item item, Outcome& outcome) {
 void HeadCall::OnTaskDone(absl::Status status, const TaskReport& report, Outcome& outcome) {
   {
     absl::MutexLock lock(&mutex_);
-    tally_.Add(report, static_cast<int>(outcome.tokens));
+    const bool first = tally_.Add(report, static_cast<int>(outcome.tokens));
+    CallTrace* trace = terms_.caller.trace.get();
+    if (trace != nullptr && first) TraceCompute(*trace, report, backend_.model);
     if (IsRequestWide(status.code()) && request_status_.ok()) request_status_ = status;
   }
   outcome.cached = report.cached;
@@ -162,6 +167,10 @@ void HeadCall::Finish() {
     absl::MutexLock lock(&mutex_);
     status = request_status_;
     usage = tally_.usage();
+    CallTrace* trace = terms_.caller.trace.get();
+    if (trace != nullptr && !tally_.longest_wait().cached) {
+      TraceQueue(*trace, tally_.longest_wait());
+    }
   }
   uint64_t tokens = 0, cached_tokens = 0;
   for (const Outcome& outcome : outcomes_) {

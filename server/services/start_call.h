@@ -9,7 +9,7 @@ namespace contexture {
 template <typename Call, typename Request, typename Response>
 grpc::ServerUnaryReactor* EncoderService::StartCall(const UnaryContext& context,
                                                     Method method) const {
-  auto* call = new UnaryCall<Request, Response>(context, method, clock_, metrics_);
+  auto* call = new UnaryCall<Request, Response>(context, method, {clock_, metrics_, telemetry_});
   auto backend = Admit(*context.context, method);
   absl::Status status = backend.ok() ? call->ParseRequest(**backend) : backend.status();
   if (!status.ok()) {

@@ -182,6 +182,11 @@ absl::Status WithDetails(absl::Status status) {
   return detailed;
 }
 
+std::string ReasonName(const absl::Status& status) {
+  const auto info = GetPayload<google::rpc::ErrorInfo>(WithDetails(status));
+  return info ? info->reason() : "";
+}
+
 absl::Duration RetryDelay(const absl::Status& status) {
   auto retry = GetPayload<google::rpc::RetryInfo>(status);
   if (!retry) return absl::ZeroDuration();

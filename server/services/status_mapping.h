@@ -105,6 +105,9 @@ absl::Status MakeError(ErrorReason reason, absl::string_view message, Culprit cu
 // has an ErrorInfo.
 absl::Status WithDetails(absl::Status status);
 
+// ErrorInfo.reason, of STATUS as WithDetails completes it: one of the closed set of the table.
+std::string ReasonName(const absl::Status& status);
+
 // How long a caller should wait; zero: not given.
 absl::Duration RetryDelay(const absl::Status& status);
 

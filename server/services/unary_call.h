@@ -12,8 +12,10 @@
 #include "grpcpp/support/server_callback.h"
 #include "server/metrics/registry.h"
 #include "server/services/backend.h"
+#include "server/services/call_record.h"
 #include "server/services/caller.h"
 #include "server/services/message_fields.h"
+#include "server/services/method_names.h"
 #include "server/services/wire.h"
 
 namespace contexture {
@@ -25,12 +27,37 @@ struct UnaryContext {
   grpc::ByteBuffer* response = nullptr;
 };
 
+// What a service gives to its calls; outlives them.
+struct CallSurroundings {
+  const Clock& clock;
+  ServerMetrics& metrics;
+  Telemetry telemetry = {};
+};
+
+// Null: the method computes nothing.
+template <typename Response>
+const v1::Usage* UsageOf(const Response& response) {
+  if constexpr (requires { response.usage(); }) {
+    return &response.usage();
+  } else {
+    return nullptr;
+  }
+}
+
 // The reactor of a unary call: parses, hands over, replies, counts. Deletes itself.
 template <typename Request, typename Response>
 class UnaryCall final : public grpc::ServerUnaryReactor {
  public:
-  UnaryCall(const UnaryContext& context, Method method, const Clock& clock, ServerMetrics& metrics)
-      : context_(context), method_(method), clock_(clock), metrics_(metrics), start_(clock.Now()) {}
+  UnaryCall(const UnaryContext& context, Method method, const CallSurroundings& surroundings)
+      : context_(context),
+        method_(method),
+        clock_(surroundings.clock),
+        metrics_(surroundings.metrics),
+        start_(clock_.Now()) {
+    CallOrigin origin = OriginOf(*context_.context, surroundings.telemetry);
+    context_.context->AddTrailingMetadata(kRequestIdMetadata, origin.request_id);
+    record_ = CallRecord(surroundings.telemetry, std::move(origin), FullName(method), start_);
+  }
 
   // Reads the message and what the metadata say. When the caller leaves from now on, the backend
   // forgets what waits under cancelled(). INVALID_ARGUMENT; RESOURCE_EXHAUSTED: the calls under way
@@ -38,6 +65,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   absl::Status ParseRequest(const Backend& backend) {
     backend_ = &backend;
     CTX_ASSIGN_OR_RETURN(caller_, CallerOf(*context_.context));
+    caller_.trace = record_.trace();
     memory_ = MemoryLease(backend.memory);
     // The elements of a tensor's shape are eight times as large parsed.
     constexpr int kTimes = std::is_same_v<Request, v1::AttendRequest> ? 2 : 1;
@@ -59,7 +87,9 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
 
   // Exactly once, from any thread; the call may be gone when it returns.
   void Reply(absl::Status status) {
+    const absl::Duration computed = clock_.Now();
     if (status.ok()) status = Serialize(response_, *context_.response);
+    record_.Answer(status, UsageOf(response_), computed);
     metrics_.RecordRequest(method_, status.code(), clock_.Now() - start_);
     if (status.code() == absl::StatusCode::kResourceExhausted) {
       context_.context->AddTrailingMetadata(kPushbackTrailer, PushbackMilliseconds(status));
@@ -74,6 +104,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   }
   void OnDone() override {
     const Backend* backend = backend_;
+    record_.End(clock_.Now());
     delete this;
     if (backend != nullptr) backend->gate.Notify();
   }
@@ -91,6 +122,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   const Clock& clock_;
   ServerMetrics& metrics_;
   const absl::Duration start_;
+  CallRecord record_;
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
   std::atomic<const Backend*> backend_{nullptr};  // null: not parsed yet
   MemoryLease memory_;

@@ -3,14 +3,19 @@
 #include <utility>
 #include <vector>
 
+#include "server/services/call_record.h"
 #include "server/services/status_mapping.h"
 
 namespace contexture {
 
 void ScheduleWork(const Backend& backend, Task task, v1::Usage& usage, WorkDone done) {
   const int64_t tokens = task.work_tokens;
-  task.done = [backend, tokens, &usage, done = std::move(done)](const absl::Status& status,
-                                                                const TaskReport& report) mutable {
+  task.done = [backend, tokens, &usage, trace = task.trace, done = std::move(done)](
+                  const absl::Status& status, const TaskReport& report) mutable {
+    if (trace != nullptr && report.start > absl::ZeroDuration()) TraceQueue(*trace, report);
+    if (trace != nullptr && report.compute_time > absl::ZeroDuration()) {
+      TraceCompute(*trace, report, backend.model);
+    }
     usage.set_token_count(tokens);
     usage.set_queue_seconds(absl::ToDoubleSeconds(report.queue_time));
     usage.set_compute_seconds(absl::ToDoubleSeconds(report.compute_time));

@@ -39,6 +39,7 @@ EVERYTHING = [
 CASES = {
     "defaults": [],
     "everything": EVERYTHING + ["tls.clientCertificates=true"],
+    "traces": ["config.traces-endpoint=http://collector:4317"],
     "edge": ["edge.enabled=true", "tls.secretName=tls", "tls.clientCertificates=true"],
     "image volume": ["model.source=image", "model.image.reference=registry.example/model@sha256:0"],
     "init container": ["model.source=init", "model.init.image=fetcher:1", "model.init.args={--to=/model}"],
@@ -142,6 +143,14 @@ class ChartTest(unittest.TestCase):
         server, edge = kind(items, "Deployment")[0]["spec"]["template"]["spec"]["containers"]
         self.assertNotIn("grpc", [port["name"] for port in server["ports"]])
         self.assertEqual([port["containerPort"] for port in edge["ports"]], [50051])
+
+    def test_traces_alone_may_leave_the_pod(self):
+        self.assertNotIn("egress", kind(render([]), "NetworkPolicy")[0]["spec"])
+        items = render(["config.traces-endpoint=http://collector:4317", "networkPolicy.collector.port=4318"])
+        egress = kind(items, "NetworkPolicy")[0]["spec"]["egress"]
+        self.assertEqual([[port["port"] for port in rule["ports"]] for rule in egress], [[4318], [53, 53]])
+        config = yaml.safe_load(kind(items, "ConfigMap")[0]["data"]["contexture.yaml"])
+        self.assertEqual(config["traces-endpoint"], "http://collector:4317")
 
     def test_plain_text_is_asked_for_only_without_a_certificate(self):
         for settings, plain in (([], "true"), (["tls.secretName=t"], None)):
