@@ -32,6 +32,7 @@ except ImportError:
 SCRAPE_SECONDS = 1
 # Queries over 5 minutes are asked over less, so that the test need not last as long.
 SHORT = "15s"
+PICTURE_SECONDS = 40
 
 
 def free_port():
@@ -92,23 +93,28 @@ class Prometheus:
 
 
 class Load:
-    """Clients that send requests of many inputs, one after another, until they are stopped."""
+    """Requests of both classes, more at a time than the queue holds, and clients that send texts, until they are stopped."""
 
     def __init__(self, client, port, clients):
         self.stopped = threading.Event()
-        self.command = [client, f"--server=127.0.0.1:{port}", "encode", "--output=json"]
-        self.inputs = b"the river bank was muddy after the rain\n" * 64
+        self.command = [client, f"--server=127.0.0.1:{port}"]
+        self.inputs = b"the river bank was muddy after the rain\n" * 8
+        self.generator = subprocess.Popen(
+            [*self.command, "bench", "load", "--concurrency=32", "--inputs=8", "--lengths=uniform:3:20", "--seconds=600",
+             "--mix=interactive:0.8,bulk:0.2", "--deadline-ms=2000"], stdout=subprocess.DEVNULL)
         self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(clients)]
         for thread in self.threads:
             thread.start()
 
     def run(self):
         while not self.stopped.is_set():
-            subprocess.run(self.command, input=self.inputs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                           check=False, env={"PATH": os.environ["PATH"]})
+            subprocess.run([*self.command, "encode", "--output=json"], input=self.inputs, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, check=False, env={"PATH": os.environ["PATH"]})
 
     def stop(self):
         self.stopped.set()
+        self.generator.terminate()
+        self.generator.wait(timeout=60)
         for thread in self.threads:
             thread.join()
 
@@ -151,6 +157,8 @@ def draw(prometheus, path):
                           [float(point[1]) for point in series["values"]], label=label[:30])
         if axis.get_legend_handles_labels()[1] and len(axis.lines) <= 8:
             axis.legend(fontsize=6)
+    for axis in axes.flat[len(panels):]:
+        axis.remove()
     figure.savefig(path, dpi=70)
 
 
@@ -176,11 +184,12 @@ def main():
         stack.callback(prometheus.stop)
         wait_for(60, "Prometheus sees the server serve",
                  lambda: prometheus.query("contexture_health_serving == 1"))
-        load = Load(client, port, 6)
+        load = Load(client, port, 2)
         try:
             wait_for(90, "the overload alert fires", lambda: "ContextureOverloaded" in prometheus.firing())
             check_queries(prometheus)
             if "--picture" in sys.argv:
+                time.sleep(PICTURE_SECONDS)  # so that the curves are more than points
                 draw(prometheus, sys.argv[sys.argv.index("--picture") + 1])
         finally:
             load.stop()
