@@ -33,6 +33,12 @@ bool IsOfTheCaller(absl::StatusCode code) {
 
 bool HasLeft(const Task& task) { return task.cancelled != nullptr && *task.cancelled; }
 
+// Whether TASK would wait no longer for the flight's results than for its own.
+bool MayWaitFor(const Flight& flight, const Task& task) {
+  return flight.tenant == task.tenant &&  // in whose queue it would wait
+         flight.deadline <= task.deadline && flight.traffic_class <= task.traffic_class;
+}
+
 constexpr TaskReport kNotComputed = {.cached = true};
 
 class SharingBatcher final : public Batcher {
@@ -69,7 +75,8 @@ class SharingBatcher final : public Batcher {
   static std::vector<Task> Unsort(Sorted& sorted);
   void OnDone(const std::shared_ptr<Flight>& flight, absl::Status status, const TaskReport& report)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  // Schedules the first of the joined tasks that can be, in place of the one that left.
+  // Schedules the most urgent of the joined tasks in place of the one that left; the others join it
+  // as far as they may.
   void Replace(Flight& flight) ABSL_LOCKS_EXCLUDED(mutex_);
 
   BatcherMetrics& metrics_;
@@ -111,9 +118,7 @@ void SharingBatcher::Sort(Task&& task, Sorted& sorted) {
   std::shared_ptr<Flight> flight;
   if (place == flights_.end()) {
     flight = TakeOff(std::move(key), task);
-  } else if (place->second->tenant == task.tenant &&  // in whose queue it would wait
-             place->second->deadline <= task.deadline &&
-             place->second->traffic_class <= task.traffic_class) {
+  } else if (MayWaitFor(*place->second, task)) {
     sorted.joined.emplace_back(std::move(task), place->second);
     return;
   }
@@ -217,19 +222,26 @@ void SharingBatcher::Replace(Flight& flight) {
     std::stable_sort(joined.begin(), joined.end(), [](const Task& a, const Task& b) {
       return std::tie(a.traffic_class, a.deadline) < std::tie(b.traffic_class, b.deadline);
     });
-    for (size_t i = 0; i < joined.size(); ++i) {
-      std::vector<Task> first;
-      first.push_back(std::move(joined[i]));
-      const std::shared_ptr<Flight> next = TakeOff(flight.key, first.front());
-      const absl::Status scheduled = batcher_->Schedule(first);
-      if (scheduled.ok()) {
-        next->joined.assign(std::make_move_iterator(joined.begin() + i + 1),
-                            std::make_move_iterator(joined.end()));
-        break;
+    std::shared_ptr<Flight> next;
+    for (Task& task : joined) {
+      if (next != nullptr && MayWaitFor(*next, task)) {
+        next->joined.push_back(std::move(task));
+        continue;
       }
-      flights_.erase(flight.key);
-      first.front().done = std::move(next->done);
-      refused.emplace_back(std::move(first.front()), scheduled);
+      // Of a lower class and an earlier deadline than the one that is computed: not to be late it
+      // is computed too.
+      const bool alone = next != nullptr;
+      std::vector<Task> tasks;
+      tasks.push_back(std::move(task));
+      if (!alone) next = TakeOff(flight.key, tasks.front());
+      const absl::Status scheduled = batcher_->Schedule(tasks);
+      if (scheduled.ok()) continue;
+      if (!alone) {
+        flights_.erase(flight.key);
+        tasks.front().done = std::move(next->done);
+        next = nullptr;
+      }
+      refused.emplace_back(std::move(tasks.front()), scheduled);
     }
   }
   for (auto& [task, why] : refused) std::move(task.done)(why, kNotComputed);

@@ -143,6 +143,33 @@ TEST_F(SharingBatcherTest, WhenTheFirstLeavesTheNextTakesItsPlace) {
   EXPECT_THAT(engine_.batches(), ElementsAre(_, SizeIs(1)));
 }
 
+TEST_F(SharingBatcherTest, WhoIsMoreUrgentThanTheNextIsComputedToo) {
+  Start();
+  KeepWorkerBusy();
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  TaskProbe &leaving = NewProbe(), &next = NewProbe(), &bulk = NewProbe(), &patient = NewProbe();
+  const auto schedule = [&](TaskProbe& probe, TrafficClass traffic_class, absl::Duration timeout,
+                            std::shared_ptr<std::atomic<bool>> leaves) {
+    Task task = Shareable(probe, {1});
+    task.traffic_class = traffic_class;
+    task.deadline = clock_.Now() + timeout;
+    task.cancelled = std::move(leaves);
+    ASSERT_THAT(Schedule(std::move(task)), IsOk());
+  };
+  schedule(leaving, TrafficClass::kInteractive, absl::Minutes(1), cancelled);
+  schedule(next, TrafficClass::kInteractive, absl::Minutes(3), nullptr);
+  schedule(bulk, TrafficClass::kBulk, absl::Minutes(2), nullptr);
+  schedule(patient, TrafficClass::kBulk, absl::Minutes(4), nullptr);
+  EXPECT_EQ(shared(Sharing::kJoined), 3);
+  *cancelled = true;
+  batcher_->Forget(cancelled.get());
+  engine_.Resume();
+  for (const TaskProbe* probe : {&next, &bulk, &patient}) EXPECT_EQ(probe->Await().value, 1.0f);
+  EXPECT_FALSE(next.Await().report.cached);
+  EXPECT_FALSE(bulk.Await().report.cached) << "its deadline is before the other's";
+  EXPECT_TRUE(patient.Await().report.cached);
+}
+
 TEST_F(SharingBatcherTest, RefusedRequestLeavesNothingToJoin) {
   Start(0, {.queue = {.max_tokens = 4}});
   KeepWorkerBusy();
