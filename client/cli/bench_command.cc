@@ -1,4 +1,5 @@
 #include <iomanip>
+#include <map>
 #include <string>
 
 #include "client/cli/bench_load.h"
@@ -55,6 +56,12 @@ class BenchCommand : public Command {
     offline.add_option("--seconds", options_.seconds, "time to measure")
         ->check(CLI::Range(0.01, 3600.0))
         ->capture_default_str();
+    offline
+        .add_option("--clock", options_.clock,
+                    "wall, or cpu: the time that a thread got, where other work goes on")
+        ->transform(CLI::CheckedTransformer(std::map<std::string, BenchClock>{
+            {"wall", BenchClock::kWall}, {"cpu", BenchClock::kCpu}}))
+        ->default_str("wall");
     offline.add_flag("--profile", options_.profile, "also the share of each part");
     offline.add_flag("--json", json_, "one JSON object a line");
     load_app_ =

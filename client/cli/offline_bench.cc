@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <ctime>
 #include <memory>
 #include <thread>
 
@@ -16,6 +17,12 @@ namespace contexture::cli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+double SecondsOf(BenchClock clock) {
+  timespec now;
+  clock_gettime(clock == BenchClock::kCpu ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
 
 // A batch with its outputs, laid out before anything is measured.
 struct Batch {
@@ -45,7 +52,8 @@ std::vector<Batch> MakeBatches(const TokenSequences& sequences, const OfflineBen
 // What one thread computes with and counts.
 class Worker {
  public:
-  Worker(const Engine& engine, bool profile) : engine_(engine), workspace_(engine.NewWorkspace()) {
+  Worker(const Engine& engine, BenchClock clock, bool profile)
+      : engine_(engine), clock_(clock), workspace_(engine.NewWorkspace()) {
     if (profile) workspace_->EnableProfile();
   }
 
@@ -67,11 +75,13 @@ class Worker {
   // Takes batches from the common counter until `end`.
   void RunUntil(Clock::time_point end, const std::vector<Batch>& batches,
                 std::atomic<size_t>& next) {
-    for (auto start = Clock::now(); start < end && status.ok();) {
+    const double begin = SecondsOf(clock_);
+    for (double start = begin; Clock::now() < end && status.ok();) {
       const Batch& batch = batches[next.fetch_add(1) % batches.size()];
       status = Run(batch);
-      const auto done = Clock::now();
-      batch_seconds.push_back(std::chrono::duration<double>(done - start).count());
+      const double done = SecondsOf(clock_);
+      batch_seconds.push_back(done - start);
+      seconds = done - begin;
       tokens += batch.ids.size();
       sequences += batch.offsets.size() - 1;
       flops += batch.flops;
@@ -82,10 +92,11 @@ class Worker {
   const Workspace& workspace() const { return *workspace_; }
   absl::Status status;
   std::vector<double> batch_seconds;
-  double tokens = 0, sequences = 0, flops = 0;
+  double seconds = 0, tokens = 0, sequences = 0, flops = 0;
 
  private:
   const Engine& engine_;
+  const BenchClock clock_;
   std::unique_ptr<Workspace> workspace_;
   std::string output_;
   std::vector<OutputSlot> slots_;
@@ -102,23 +113,23 @@ double Percentile(std::vector<double> values, double share) {
 
 using Workers = std::vector<std::unique_ptr<Worker>>;
 
-// Runs all workers for `seconds`; returns the time it really took.
-double RunWorkers(Workers& workers, const std::vector<Batch>& batches, double seconds) {
+// Runs all workers for `seconds`.
+void RunWorkers(Workers& workers, const std::vector<Batch>& batches, double seconds) {
   std::atomic<size_t> next{0};
-  const auto begin = Clock::now();
-  const auto end =
-      begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                      std::chrono::duration<double>(seconds));
   std::vector<std::thread> threads;
   for (auto& worker : workers) {
     threads.emplace_back([&] { worker->RunUntil(end, batches, next); });
   }
   for (std::thread& thread : threads) thread.join();
-  return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-Workers MakeWorkers(const Engine& engine, int threads, bool profile) {
+Workers MakeWorkers(const Engine& engine, const OfflineBenchOptions& options, bool profile) {
   Workers workers;
-  for (int i = 0; i < threads; ++i) workers.push_back(std::make_unique<Worker>(engine, profile));
+  for (int i = 0; i < options.threads; ++i) {
+    workers.push_back(std::make_unique<Worker>(engine, options.clock, profile));
+  }
   return workers;
 }
 
@@ -134,22 +145,22 @@ std::vector<std::pair<std::string, double>> ProfileShares(const Workers& workers
   return sums;
 }
 
-absl::Status Summarise(const Workers& workers, double seconds, OfflineBenchResult& result) {
+absl::Status Summarise(const Workers& workers, OfflineBenchResult& result) {
   std::vector<double> batch_seconds;
-  double flops = 0;
+  double flops_per_second = 0;
   for (const auto& worker : workers) {
     CTX_RETURN_IF_ERROR(worker->status);
     batch_seconds.insert(batch_seconds.end(), worker->batch_seconds.begin(),
                          worker->batch_seconds.end());
-    result.tokens_per_second += worker->tokens / seconds;
-    result.sequences_per_second += worker->sequences / seconds;
-    flops += worker->flops;
+    result.tokens_per_second += worker->tokens / worker->seconds;
+    result.sequences_per_second += worker->sequences / worker->seconds;
+    flops_per_second += worker->flops / worker->seconds;
   }
   result.batch_p50_seconds = Percentile(batch_seconds, 0.5);
   result.batch_p99_seconds = Percentile(batch_seconds, 0.99);
   CTX_ASSIGN_OR_RETURN(const Precision precision, ParsePrecision(result.precision));
   CTX_ASSIGN_OR_RETURN(const double limit, MeasureGemmLimit(precision, 0.3));
-  result.gemm_limit_share = flops / seconds / (limit * result.threads);
+  result.gemm_limit_share = flops_per_second / (limit * result.threads);
   return absl::OkStatus();
 }
 
@@ -164,10 +175,10 @@ absl::StatusOr<OfflineBenchResult> RunOfflineBench(const OfflineBenchOptions& op
   CTX_ASSIGN_OR_RETURN(const auto engine, LoadEngine(std::move(directory), engine_options));
   const std::vector<Batch> batches = MakeBatches(sequences, options, engine->info().config);
 
-  Workers warm_up = MakeWorkers(*engine, options.threads, false);
+  Workers warm_up = MakeWorkers(*engine, options, false);
   RunWorkers(warm_up, batches, options.seconds / 5);
-  Workers workers = MakeWorkers(*engine, options.threads, options.profile);
-  const double seconds = RunWorkers(workers, batches, options.seconds);
+  Workers workers = MakeWorkers(*engine, options, options.profile);
+  RunWorkers(workers, batches, options.seconds);
 
   OfflineBenchResult result;
   result.precision = engine->info().precision;
@@ -175,7 +186,7 @@ absl::StatusOr<OfflineBenchResult> RunOfflineBench(const OfflineBenchOptions& op
   result.cpu = DetectCpuGrant().model_name;
   result.threads = options.threads;
   result.min_cosine = engine->info().accuracy.min_cosine;
-  CTX_RETURN_IF_ERROR(Summarise(workers, seconds, result));
+  CTX_RETURN_IF_ERROR(Summarise(workers, result));
   if (options.profile) result.profile = ProfileShares(workers);
   return result;
 }

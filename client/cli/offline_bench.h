@@ -10,6 +10,10 @@
 
 namespace contexture::cli {
 
+// What a second is: of the clock on the wall, or that a thread got from its core, for a machine
+// that does other work at the same time.
+enum class BenchClock { kWall, kCpu };
+
 // How `contexture bench offline` drives the core: no server, no tokenizer, ids in and pooled
 // vectors out.
 struct OfflineBenchOptions {
@@ -22,6 +26,7 @@ struct OfflineBenchOptions {
   int batch_sequences = 0;              // of so many sequences; exactly one of the two is set
   double seconds = 5;                   // measured time, after a warm-up of a fifth of it
   bool profile = false;
+  BenchClock clock = BenchClock::kWall;  // of the figures; `seconds` and the profile are the wall's
 };
 
 struct OfflineBenchResult {

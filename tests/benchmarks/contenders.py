@@ -40,8 +40,9 @@ def _last_line(file: Path) -> str:
 class Peer:
     """Idle, and blocked on its pipe, except inside a call."""
 
-    def __init__(self, name: str, model_dir: Path, folder: Path, cpus: list[int]):
-        self.name, self.folder = name, folder
+    def __init__(self, name: str, model_dir: Path, folder: Path, cpus: list[int],
+                 clock: str = "wall"):
+        self.name, self.folder, self.clock = name, folder, clock
         self.precision = backends.PEERS[name][0] if name in backends.PEERS else "f32"
         self.log = folder / f"{name.replace(' ', '_').replace(',', '')}.log"
         worker = Path(__file__).with_name("peer_worker.py")
@@ -75,7 +76,7 @@ class Peer:
         return self._ask({"do": "measure", "load": workload.name,
                           "sequences": str(self.folder / f"{workload.source}.jsonl"),
                           "batch": workload.batch, "sort": workload.sort_for_peers,
-                          "seconds": seconds, "warm_up": warm_up})
+                          "seconds": seconds, "warm_up": warm_up, "clock": self.clock})
 
     def embed(self, sequences: Path, batch: int, out: Path) -> np.ndarray:
         self._ask({"do": "embed", "sequences": str(sequences), "batch": batch, "sort": False,
@@ -95,7 +96,9 @@ class Contexture:
     """One precision of ours. Each measurement is a run of `contexture bench offline`, load included
     in none of its figures; its own warm-up is a fifth of the measured time."""
 
-    def __init__(self, precision: str, programs: Path, model_dir: Path, folder: Path, cpus: list[int]):
+    def __init__(self, precision: str, programs: Path, model_dir: Path, folder: Path, cpus: list[int],
+                 clock: str = "wall"):
+        self.clock = clock
         self.name, self.precision = f"Contexture {precision}", precision
         self.programs, self.model_dir, self.folder, self.cpus = programs, model_dir, folder, cpus
         self.log = folder / f"contexture_{precision}.log"
@@ -119,7 +122,7 @@ class Contexture:
             "--sequences", str(self.folder / f"{workload.source}.jsonl"),
             "--precision", self.precision, "--threads", str(threads),
             "--batch-sequences", str(workload.batch), "--seconds", str(max(seconds, 5 * warm_up)),
-            "--json"]))
+            "--clock", self.clock, "--json"]))
         self.built_in_cosine, self.isa = result["min_cosine_to_f32"], result["isa"]
         return {"tokens_per_second": result["tokens_per_second"],
                 "p50_ms": result["batch_p50_seconds"] * 1e3,

@@ -43,6 +43,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=2, help="measured a round (default 2)")
     parser.add_argument("--rounds", type=int, default=3, help="default 3")
     parser.add_argument("--warm-up", type=float, default=1, help="seconds before each measurement")
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall",
+                        help="cpu: the time that processes got, for a machine that is not idle; one thread")
     parser.add_argument("--no-accuracy", action="store_true", help="speed alone")
     return parser.parse_args()
 
@@ -63,6 +65,8 @@ class Run:
         allowed = sorted(os.sched_getaffinity(0))
         if not 1 <= arguments.threads <= len(allowed):
             sys.exit(f"--threads is {arguments.threads}, this process has {len(allowed)} cores")
+        if arguments.clock == "cpu" and arguments.threads != 1:
+            sys.exit("--clock cpu adds up the time of all threads: it measures --threads 1 alone")
         self.cpus = allowed[-arguments.threads:]  # core 0 has the interrupts
         self.loads = [w for w in workloads.WORKLOADS if w.name in arguments.workloads]
         self.failures: dict[str, list[str]] = {}
@@ -95,11 +99,12 @@ class Run:
         contenders = []
         for precision in self.arguments.precisions:
             contenders.append(self.attempt(f"Contexture {precision}", "start", lambda: Contexture(
-                precision, self.arguments.programs.resolve(), self.model_dir, self.folder, self.cpus)))
+                precision, self.arguments.programs.resolve(), self.model_dir, self.folder, self.cpus,
+                self.arguments.clock)))
         for name in self.arguments.peers:
             log(f"loading {name}")
             contenders.append(self.attempt(
-                name, "load", lambda: Peer(name, self.model_dir, self.folder, self.cpus)))
+                name, "load", lambda: Peer(name, self.model_dir, self.folder, self.cpus, self.arguments.clock)))
         return [contender for contender in contenders if contender]
 
     def measure_accuracy(self, contenders: list) -> None:
@@ -143,7 +148,7 @@ class Run:
         return {
             **report.describe_machine(),
             "model": self.model_dir.name, "threads": self.arguments.threads, "cpus": self.cpus,
-            "seconds": self.arguments.seconds, "rounds": self.arguments.rounds,
+            "clock": self.arguments.clock, "seconds": self.arguments.seconds, "rounds": self.arguments.rounds,
             "warm_up": self.arguments.warm_up,
             "probes": {kind: len(sequences) for kind, sequences in self.probes.items()},
             "isa": next((c.isa for c in contenders if isinstance(c, Contexture) and c.isa), None),
