@@ -12,6 +12,17 @@ struct BlockInput {
   const uint16_t* rows;
   long stride;  // elements
   int steps;
+  // What the next blocks take, fetched beside: a tile a step of each, null: nothing.
+  const uint16_t* next_left = nullptr;
+  const uint16_t* next_right = nullptr;
+
+  // To the steps behind these.
+  void Advance() {
+    rows += static_cast<long>(kTile / 16) * steps;
+    const long tiles = static_cast<long>(2 * kTile) * steps;
+    if (next_left != nullptr) next_left += tiles;
+    if (next_right != nullptr) next_right += tiles;
+  }
 };
 
 // sums[r] += input row r times the 32 columns of a panel, in the order of depth: a row's sums are
@@ -21,9 +32,14 @@ inline void MultiplyBlock(const BlockInput& input, const uint16_t* panel,
                           typename Product::Sum (&sums)[kRows][2]) {
   const char* rows = reinterpret_cast<const char*>(input.rows);
   const long stride = input.stride * 2;
+  // Without anything to fetch: what is in the cache already.
+  const uint16_t* next_left = input.next_left == nullptr ? panel : input.next_left;
+  const uint16_t* next_right = input.next_right == nullptr ? panel : input.next_right;
   for (int step = 0; step < input.steps; ++step) {
 #pragma GCC unroll 4
     for (int unit = 0; unit < kUnits; ++unit) {
+      _mm_prefetch(reinterpret_cast<const char*>(next_left + unit * 32), _MM_HINT_T1);
+      _mm_prefetch(reinterpret_cast<const char*>(next_right + unit * 32), _MM_HINT_T1);
       const __m512i left = _mm512_load_si512(panel + unit * 32);
       const __m512i right = _mm512_load_si512(panel + kTile + unit * 32);
 #pragma GCC unroll 12
@@ -37,6 +53,8 @@ inline void MultiplyBlock(const BlockInput& input, const uint16_t* panel,
     }
     rows += kUnits * 4;
     panel += 2 * kTile;
+    next_left += 2 * kTile;
+    next_right += 2 * kTile;
   }
 }
 
@@ -81,7 +99,14 @@ struct Block {
 };
 
 inline BlockInput InputOf(const GemmArgs& g, const Block& block) {
-  return {g.input + static_cast<size_t>(block.row) * g.input_stride, g.input_stride, g.steps};
+  BlockInput input = {g.input + static_cast<size_t>(block.row) * g.input_stride, g.input_stride,
+                      g.steps};
+  // The first two blocks of rows fetch the next panel, half of it each.
+  if (block.panel + 1 == g.panels || block.row > kMaxRows) return input;
+  const uint16_t* next = g.weights + (block.panel + 1) * g.panel_stride;
+  if (block.row == 0) input.next_left = next;
+  if (block.row != 0 || block.rows == g.rows) input.next_right = next + kTile;
+  return input;
 }
 
 // Panels outside, so that a panel stays in the cache for all rows.
