@@ -21,8 +21,8 @@
 namespace contexture {
 namespace {
 
-// Another than that of the accuracy's probes, so that they do not measure their own calibration.
-constexpr uint32_t kCalibrationSeed = 1;
+// Others than that of the accuracy's probes, so that they do not measure their own calibration.
+constexpr uint32_t kCalibrationSeeds[] = {1, 2, 3, 4};
 
 // What CREATE makes with micro-kernels where oneDNN has them for this CPU, else with its matmul
 // primitive.
@@ -46,8 +46,16 @@ absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateFloatEncoder(const ModelDirec
 // The sequences whose activations the int8 scales are calibrated on, cut to the model's length.
 absl::StatusOr<TokenSequences> CalibrationSequences(const EncoderConfig& config,
                                                     const std::string& file) {
-  if (file.empty()) return ProbeSequences(config, kCalibrationSeed);
-  CTX_ASSIGN_OR_RETURN(TokenSequences sequences, ReadTokenSequences(file));
+  TokenSequences sequences;
+  if (file.empty()) {
+    for (uint32_t seed : kCalibrationSeeds) {
+      for (std::vector<uint32_t>& ids : ProbeSequences(config, seed)) {
+        sequences.push_back(std::move(ids));
+      }
+    }
+    return sequences;
+  }
+  CTX_ASSIGN_OR_RETURN(sequences, ReadTokenSequences(file));
   for (std::vector<uint32_t>& ids : sequences) {
     ids.resize(std::min(ids.size(), static_cast<size_t>(config.max_length)));
     for (uint32_t id : ids) {

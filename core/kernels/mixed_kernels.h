@@ -64,8 +64,12 @@ struct GemmArgs {
   size_t panel_stride;  // elements between panels
   int steps;
   int panels;
-  const float* weight_scale;   // kInt8: [32 * panels], of each output column
-  const int32_t* column_sums;  // kInt8: [32 * panels], of the packed weights over these steps
+  // kInt8: [groups, 32 * panels] at `scale_stride`, of each output column; a group is `group_steps`
+  // steps, the last may be fewer.
+  const float* weight_scale;
+  int scale_stride;
+  int group_steps;
+  const float* column_sums;  // kInt8: [32 * panels], of the scaled weights over these steps
 };
 
 // Where activation(product + bias) goes, as activations. `gated`: the panels are those of a
@@ -162,15 +166,16 @@ const Kernels* GetKernels(Format format, Isa isa = DetectIsa());
 // holds RoundUpToPanel(count) / kPanel * RoundUpToPanel(in) / kDepth * StepElements elements.
 void PackWeights(Format format, const char* const* rows, int count, int in, uint16_t* packed);
 
-// The same for kInt8: 8-bit weights, symmetric, with a scale for each output feature.
+// The same for kInt8: 8-bit weights, symmetric, with a scale for each output feature and group.
 struct Int8Weights {
-  uint16_t* packed;      // as above, with StepDepth(kInt8) depth elements a step: tiles of quads
-  float* scale;          // [count]
-  int32_t* column_sums;  // [in / depth_chunk, rounded up][count]
+  uint16_t* packed;    // as above, with StepDepth(kInt8) depth elements a step: tiles of quads
+  float* scale;        // [in / scale_depth, rounded up][count]
+  float* column_sums;  // [in / depth_chunk, rounded up][count]: of the weights as they are packed
 };
 struct Int8Packing {
   const float* factors;  // [in]: weights are divided by the factor of their input column; or null
   int depth_chunk;       // inputs that are multiplied, and so summed, together
+  int scale_depth;       // inputs whose weights share a scale
 };
 void PackInt8Weights(const char* const* rows, int count, int in, const Int8Packing& packing,
                      const Int8Weights& weights);

@@ -10,12 +10,9 @@
 namespace contexture::kernels::mixed {
 namespace {
 
-// The share of a column's range that its weights take over: calibrated on all-MiniLM-L6-v2.
-constexpr float kMigration = 0.65f;
-
 // The factor of each input column: range of the weights^(1 - m) / range of the activations^m.
-AlignedBuffer<float> InputFactors(absl::Span<const float> ranges, const char* const* rows,
-                                  int count) {
+AlignedBuffer<float> InputFactors(const Int8Spec& int8, const char* const* rows, int count) {
+  const absl::Span<const float> ranges = int8.input_ranges;
   AlignedBuffer<float> factors(ranges.size());
   for (size_t k = 0; k < ranges.size(); ++k) {
     float weight = 0;
@@ -24,7 +21,7 @@ AlignedBuffer<float> InputFactors(absl::Span<const float> ranges, const char* co
       std::memcpy(&value, rows[n] + k * sizeof(float), sizeof(value));
       weight = std::max(weight, std::fabs(value));
     }
-    const float factor = std::pow(weight, 1 - kMigration) / std::pow(ranges[k], kMigration);
+    const float factor = std::pow(weight, 1 - int8.migration) / std::pow(ranges[k], int8.migration);
     factors[k] = std::isnormal(factor) ? factor : 1.0f;
   }
   return factors;
@@ -54,6 +51,7 @@ MixedLinear::MixedLinear(Format format, absl::Span<const LinearPart> parts, cons
   const StackedWeights stacked(parts);
   in_features_ = static_cast<int>(parts[0].weight.shape[1]);
   depth_chunk_ = int8.depth_chunk == 0 ? in_features_ : int8.depth_chunk;
+  scale_depth_ = int8.scale_depth == 0 ? depth_chunk_ : int8.scale_depth;
   const std::vector<int> order = PanelOrder(stacked.out_features(), stacking);
   out_features_ = static_cast<int>(order.size());
   const AlignedBuffer<float> bias = stacked.Bias();
@@ -76,10 +74,11 @@ MixedLinear::MixedLinear(Format format, absl::Span<const LinearPart> parts, cons
 
 void MixedLinear::PackInt8(const char* const* rows, const Int8Spec& int8) {
   const size_t chunks = (in_features_ + depth_chunk_ - 1) / depth_chunk_;
-  scale_ = AlignedBuffer<float>(out_features_);
-  column_sums_ = AlignedBuffer<int32_t>(chunks * out_features_);
-  input_factors_ = InputFactors(int8.input_ranges, rows, out_features_);
-  PackInt8Weights(rows, out_features_, in_features_, {input_factors(), depth_chunk_},
+  const size_t groups = (in_features_ + scale_depth_ - 1) / scale_depth_;
+  scale_ = AlignedBuffer<float>(groups * out_features_);
+  column_sums_ = AlignedBuffer<float>(chunks * out_features_);
+  input_factors_ = InputFactors(int8, rows, out_features_);
+  PackInt8Weights(rows, out_features_, in_features_, {input_factors(), depth_chunk_, scale_depth_},
                   {packed_.data(), scale_.data(), column_sums_.data()});
 }
 
@@ -104,7 +103,9 @@ GemmArgs MixedLinear::Depth(int first_in, int ins) const {
   gemm.weights = packed_.data() + static_cast<size_t>(first_in / StepDepth(format_)) * step;
   gemm.steps = StepsFor(format_, ins);
   gemm.panels = out_features_ / kPanel;
-  gemm.weight_scale = scale_.data();
+  gemm.weight_scale = scale_.data() + static_cast<size_t>(first_in / scale_depth_) * out_features_;
+  gemm.scale_stride = out_features_;
+  gemm.group_steps = StepsFor(format_, scale_depth_);
   gemm.column_sums =
       column_sums_.data() + static_cast<size_t>(first_in / depth_chunk_) * out_features_;
   return gemm;

@@ -15,6 +15,11 @@ struct Int8Spec {
   // large ones do not cost the others their bits. Empty: they are left as they are.
   absl::Span<const float> input_ranges = {};
   int depth_chunk = 0;  // the `ins` of Depth; 0: all
+  // Inputs whose weights share a scale, of those that a chunk has; 0: all. Some features take in
+  // a few weights many times as large as the others, which would then keep few bits.
+  int scale_depth = 0;
+  // The share of a column's range that its weights take over: between 0 and 1.
+  float migration = 0.5f;
 };
 
 // How the output features of parts lie in the panels. kInOrder: one part after another. kGated: of
@@ -50,11 +55,11 @@ class MixedLinear {
   const Format format_;
   int in_features_ = 0;
   int out_features_ = 0;
-  int depth_chunk_ = 0;
+  int depth_chunk_ = 0, scale_depth_ = 0;
   AlignedBuffer<uint16_t> packed_;
   AlignedBuffer<float> bias_;
-  AlignedBuffer<float> scale_;          // kInt8: [out]
-  AlignedBuffer<int32_t> column_sums_;  // kInt8: [chunks, out]
+  AlignedBuffer<float> scale_;          // kInt8: [groups, out]
+  AlignedBuffer<float> column_sums_;    // kInt8: [chunks, out]
   AlignedBuffer<float> input_factors_;  // kInt8: [in] or empty
 };
 

@@ -54,19 +54,24 @@ void PackInt8Weights(const char* const* rows, int count, int in, const Int8Packi
     const auto weight = [&](int k) {
       return ReadFloat(rows[n], k) / (packing.factors == nullptr ? 1.0f : packing.factors[k]);
     };
-    float largest = 0;
-    for (int k = 0; k < in; ++k) largest = std::max(largest, std::fabs(weight(k)));
-    // A weight that is not a finite number makes its whole output so, as it would in float.
-    for (int k = 0; k < in; ++k) largest += weight(k) * 0.0f;
-    weights.scale[n] = largest == 0 ? 1.0f : largest / 127;
-    const float inverse = std::isfinite(weights.scale[n]) ? 1 / weights.scale[n] : 0.0f;
     int8_t* panel = bytes + static_cast<size_t>(n / kPanel) * steps * 2 * kTileBytes;
     const int column = n % kPanel;
-    for (int k = 0; k < in; ++k) {
-      const auto value = static_cast<int8_t>(inverse == 0 ? 0 : std::lrint(weight(k) * inverse));
-      panel[static_cast<size_t>(k / kStep) * 2 * kTileBytes + column / 16 * kTileBytes +
-            k % kStep / 4 * 64 + column % 16 * 4 + k % 4] = value;
-      weights.column_sums[static_cast<size_t>(k / packing.depth_chunk) * count + n] += value;
+    for (int first = 0; first < in; first += packing.scale_depth) {
+      const int end = std::min(in, first + packing.scale_depth);
+      float largest = 0;
+      for (int k = first; k < end; ++k) largest = std::max(largest, std::fabs(weight(k)));
+      // A weight that is not a finite number makes its whole output so, as it would in float.
+      for (int k = first; k < end; ++k) largest += weight(k) * 0.0f;
+      const float scale = largest == 0 ? 1.0f : largest / 127;
+      const float inverse = std::isfinite(scale) ? 1 / scale : 0.0f;
+      weights.scale[static_cast<size_t>(first / packing.scale_depth) * count + n] = scale;
+      for (int k = first; k < end; ++k) {
+        const auto value = static_cast<int8_t>(inverse == 0 ? 0 : std::lrint(weight(k) * inverse));
+        panel[static_cast<size_t>(k / kStep) * 2 * kTileBytes + column / 16 * kTileBytes +
+              k % kStep / 4 * 64 + column % 16 * 4 + k % 4] = value;
+        weights.column_sums[static_cast<size_t>(k / packing.depth_chunk) * count + n] +=
+            scale * static_cast<float>(value);
+      }
     }
   }
 }

@@ -22,17 +22,8 @@ struct Scales {
   const char* quantization;  // of the first row
   long stride;               // bytes between the Quantizations of rows
   const float* weight_scale;
-  const int32_t* column_sums;
+  const float* column_sums;
 };
-
-// The sum over depth of (q - zero) w, exact in integers, times both scales.
-inline Vector Dequantize(__m512i sum, const Quantization& row, const Scales& scales, int column) {
-  const __m512i zeros = _mm512_mullo_epi32(_mm512_set1_epi32(row.zero),
-                                           _mm512_loadu_si512(scales.column_sums + column));
-  const Vector scale =
-      _mm512_mul_ps(_mm512_set1_ps(row.scale), _mm512_loadu_ps(scales.weight_scale + column));
-  return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum, zeros)), scale);
-}
 
 // sums: [kRows, 32].
 template <int kRows>
@@ -51,26 +42,81 @@ template <int kRows>
   }
 }
 
+// A pair of vectors for the 32 columns of a panel.
+struct Columns {
+  Vector left, right;
+  static Columns Load(const float* values) {
+    return {_mm512_loadu_ps(values), _mm512_loadu_ps(values + 16)};
+  }
+  void Store(float* values) const {
+    _mm512_storeu_ps(values, left);
+    _mm512_storeu_ps(values + 16, right);
+  }
+};
+inline Columns MulAdd(const Columns& a, const Columns& b, const Columns& c) {
+  return {_mm512_fmadd_ps(a.left, b.left, c.left), _mm512_fmadd_ps(a.right, b.right, c.right)};
+}
+inline Columns ToFloats(const int32_t* sums) {
+  return {_mm512_cvtepi32_ps(_mm512_load_si512(sums)),
+          _mm512_cvtepi32_ps(_mm512_load_si512(sums + 16))};
+}
+inline Columns Same(float x) { return {_mm512_set1_ps(x), _mm512_set1_ps(x)}; }
+
+// The floats of a group but the last are kept until it comes.
+inline void AddGroup(const int32_t* sums, const float* weight_scale, int rows, float* floats) {
+  const Columns scale = Columns::Load(weight_scale);
+  for (int r = 0; r < rows; ++r, sums += kPanel, floats += kPanel) {
+    MulAdd(ToFloats(sums), scale, Columns::Load(floats)).Store(floats);
+  }
+}
+
+// With the last group, less the zeros, times the rows' scales.
+inline void Finish(const int32_t* sums, const float* floats, const Scales& scales, int rows,
+                   const BlockOutput& output) {
+  const Columns scale = Columns::Load(scales.weight_scale);
+  const Columns column_sums = Columns::Load(scales.column_sums);
+  for (int r = 0; r < rows; ++r) {
+    Quantization row;
+    __builtin_memcpy(&row, scales.quantization + r * scales.stride, sizeof(row));
+    Columns sum = MulAdd(Same(static_cast<float>(-row.zero)), column_sums,
+                         floats == nullptr ? Same(0) : Columns::Load(floats + r * kPanel));
+    sum = MulAdd(ToFloats(sums + r * kPanel), scale, sum);
+    float* to = output.sums + r * output.stride;
+    MulAdd(sum, Same(row.scale), output.accumulate ? Columns::Load(to) : Same(0)).Store(to);
+  }
+}
+
 struct Int8Arithmetic {
+  // The sum over depth of scale (q - zero) w: exact in integers within a group, then in floats over
+  // the groups in order.
   static void Multiply(const GemmArgs& g, const Block& block, const BlockOutput& output) {
-    const BlockInput input = InputOf(g, block);
-    const Scales scales = {reinterpret_cast<const char*>(input.rows + g.low_offset),
-                           input.stride * 2, g.weight_scale + block.panel * kPanel,
-                           g.column_sums + block.panel * kPanel};
+    BlockInput input = InputOf(g, block);
+    Scales scales = {.quantization = reinterpret_cast<const char*>(input.rows + g.low_offset),
+                     .stride = input.stride * 2,
+                     .weight_scale = g.weight_scale + block.panel * kPanel,
+                     .column_sums = g.column_sums + block.panel * kPanel};
+    const uint16_t* panel = g.weights + block.panel * g.panel_stride;
     alignas(64) int32_t sums[kMaxRows * kPanel];
-    WithConstantRows(block.rows, [&](auto rows) {
-      MultiplyInt8<decltype(rows)::value>(input, g.weights + block.panel * g.panel_stride, sums);
-    });
-    for (int r = 0; r < block.rows; ++r) {
-      Quantization row;
-      __builtin_memcpy(&row, scales.quantization + r * scales.stride, sizeof(row));
-      for (int half = 0; half < kPanel; half += 16) {
-        float* to = output.sums + r * output.stride + half;
-        Vector value = Dequantize(_mm512_load_si512(sums + r * kPanel + half), row, scales, half);
-        if (output.accumulate) value = _mm512_add_ps(_mm512_loadu_ps(to), value);
-        _mm512_storeu_ps(to, value);
-      }
+    const auto multiply = [&] {
+      WithConstantRows(block.rows,
+                       [&](auto rows) { MultiplyInt8<decltype(rows)::value>(input, panel, sums); });
+    };
+    if (g.group_steps >= g.steps) {
+      multiply();
+      return Finish(sums, nullptr, scales, block.rows, output);
     }
+    alignas(64) float floats[kMaxRows * kPanel] = {};
+    int left = g.steps;
+    for (input.steps = g.group_steps; left > g.group_steps; left -= g.group_steps) {
+      multiply();
+      AddGroup(sums, scales.weight_scale, block.rows, floats);
+      input.Advance();
+      panel += static_cast<long>(2 * kTile) * g.group_steps;
+      scales.weight_scale += g.scale_stride;
+    }
+    input.steps = left;
+    multiply();
+    Finish(sums, floats, scales, block.rows, output);
   }
   // bfloat16, rounded to nearest even with integers: not all CPUs with VNNI convert to it.
   static __m256i NarrowHalf(Vector x) {
@@ -98,23 +144,28 @@ struct QuantizedRow {
   const float* factors;
 };
 
-// 16 values from `column` on, zero past the last one.
-inline Vector LoadScaled(const float* values, const QuantizedRow& row, int column) {
-  const int left = row.columns - column;
-  const auto mask = static_cast<__mmask16>(left >= 16 ? 0xffff : (1 << left) - 1);
-  const Vector x = _mm512_maskz_loadu_ps(mask, values + column);
-  if (row.factors == nullptr) return x;
-  return _mm512_mul_ps(x, _mm512_maskz_loadu_ps(mask, row.factors + column));
+// Calls body with up to 16 values from each column on, times their factors, zero past the last one.
+template <typename Body>
+inline void ForEachScaled(const float* values, const QuantizedRow& row, const Body& body) {
+  const auto scaled = [&](int c, __mmask16 mask) {
+    const Vector x = _mm512_maskz_loadu_ps(mask, values + c);
+    body(c, row.factors == nullptr
+                ? x
+                : _mm512_mul_ps(x, _mm512_maskz_loadu_ps(mask, row.factors + c)));
+  };
+  int c = 0;
+#pragma GCC unroll 4
+  for (; c + 16 <= row.columns; c += 16) scaled(c, static_cast<__mmask16>(0xffff));
+  if (c < row.columns) scaled(c, static_cast<__mmask16>((1 << (row.columns - c)) - 1));
 }
 
 void QuantizeRow(const float* values, const QuantizedRow& row) {
   Vector low = _mm512_setzero_ps(), high = _mm512_setzero_ps(), unfit = _mm512_setzero_ps();
-  for (int c = 0; c < row.columns; c += 16) {
-    const Vector x = LoadScaled(values, row, c);
+  ForEachScaled(values, row, [&](int /*column*/, Vector x) {
     low = _mm512_min_ps(low, x);
     high = _mm512_max_ps(high, x);
     unfit = _mm512_fmadd_ps(x, _mm512_setzero_ps(), unfit);
-  }
+  });
   const float smallest = _mm512_reduce_min_ps(low);
   const float range = _mm512_reduce_max_ps(high) - smallest;
   const float inverse = range > 0 ? 255 / range : 0.0f;
@@ -123,38 +174,43 @@ void QuantizeRow(const float* values, const QuantizedRow& row) {
                                      _mm_cvtss_si32(_mm_set_ss(-smallest * inverse)) & 255};
   __builtin_memcpy(row.output + row.low_offset, &quantization, sizeof(quantization));
   auto* bytes = reinterpret_cast<uint8_t*>(row.output);
-  const __m512i zero = _mm512_set1_epi32(quantization.zero);
-  for (int c = 0; c < row.columns; c += 16) {
-    const Vector x = LoadScaled(values, row, c);
-    const __m512i q =
-        _mm512_add_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(x, _mm512_set1_ps(inverse))), zero);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes + c),
+  const Vector factor = _mm512_set1_ps(inverse);
+  const Vector zero = _mm512_set1_ps(static_cast<float>(quantization.zero));
+  ForEachScaled(values, row, [&](int column, Vector x) {
+    const __m512i q = _mm512_cvtps_epi32(_mm512_fmadd_ps(x, factor, zero));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes + column),
                      _mm512_cvtusepi32_epi8(_mm512_max_epi32(q, _mm512_setzero_si512())));
-  }
+  });
 }
 
-// Rows outside: all columns of a row must be known before it is quantized.
+// Rows of an output that are made before they are quantized: all columns of a row must be known,
+// and a panel of weights serves the rows while it is near.
+constexpr int kQuantizedRows = 4 * kMaxRows;
+
 template <Epilogue kEpilogue, bool kGated>
-void QuantizedGemm(const GemmArgs& g, const ActivationOutput& out) {
-  alignas(64) float values[kMaxRows * kMaxQuantizedColumns];
+void QuantizedGemm(const GemmArgs& gemm, const ActivationOutput& out) {
+  alignas(64) float values[kQuantizedRows * kMaxQuantizedColumns];
   alignas(64) float sums[kMaxRows * kPanel];
-  const int columns = g.panels * kPanelOutputs<kGated>;
-  ForEachBlock(g.rows, [&](int row, int rows) {
-    for (int panel = 0; panel < g.panels; ++panel) {
-      Int8Arithmetic::Multiply(g, {row, rows, panel}, {sums, kPanel, false});
-      float* to = values + panel * kPanelOutputs<kGated>;
-      for (int r = 0; r < rows; ++r, to += columns) {
+  const int columns = gemm.panels * kPanelOutputs<kGated>;
+  GemmArgs g = gemm;
+  for (int first = 0; first < gemm.rows; first += kQuantizedRows) {
+    g.input = gemm.input + static_cast<size_t>(first) * gemm.input_stride;
+    g.rows = gemm.rows - first < kQuantizedRows ? gemm.rows - first : kQuantizedRows;
+    ForEachProduct(g, [&](const Block& block) {
+      Int8Arithmetic::Multiply(g, block, {sums, kPanel, false});
+      float* to = values + block.row * columns + block.panel * kPanelOutputs<kGated>;
+      for (int r = 0; r < block.rows; ++r, to += columns) {
         Vector v[2];
-        ActivatePanel<kEpilogue, kGated>(sums + r * kPanel, out.bias + panel * kPanel, v);
+        ActivatePanel<kEpilogue, kGated>(sums + r * kPanel, out.bias + block.panel * kPanel, v);
         _mm512_storeu_ps(to, v[0]);
         if constexpr (!kGated) _mm512_storeu_ps(to + 16, v[1]);
       }
-    }
-    for (int r = 0; r < rows; ++r) {
-      QuantizeRow(values + r * columns, {out.output + static_cast<size_t>(row + r) * out.stride,
+    });
+    for (int r = 0; r < g.rows; ++r) {
+      QuantizeRow(values + r * columns, {out.output + static_cast<size_t>(first + r) * out.stride,
                                          out.low_offset, columns, nullptr});
     }
-  });
+  }
 }
 
 }  // namespace

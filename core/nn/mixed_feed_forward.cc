@@ -12,7 +12,8 @@ namespace {
 
 mixed::MixedLinear MakeUp(const MixedContext& context, const LayerWeights& weights,
                           const LayerRanges* ranges) {
-  const mixed::Int8Spec int8 = {RangesOf(ranges, &LayerRanges::feed_forward_input)};
+  const mixed::Int8Spec int8 = {.input_ranges = RangesOf(ranges, &LayerRanges::feed_forward_input),
+                                .scale_depth = kScaleDepth};
   if (!context.config().feed_forward.gated) return {context.format, {ToPart(weights.up)}, int8};
   return {
       context.format, {ToPart(weights.gate), ToPart(weights.up)}, int8, mixed::Stacking::kGated};
@@ -25,7 +26,7 @@ MixedFeedForward::MixedFeedForward(const MixedContext& context, const LayerWeigh
     : context_(context),
       config_(context.config().feed_forward),
       up_(MakeUp(context, weights, ranges)),
-      down_(context.format, {ToPart(weights.down)}, {{}, kIntermediateChunk}) {}
+      down_(context.format, {ToPart(weights.down)}, {{}, kIntermediateChunk, kScaleDepth}) {}
 
 // The intermediate activations are made and used up in chunks of columns, so that they stay in the
 // cache; the output's sums run over the chunks in order.

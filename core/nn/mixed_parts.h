@@ -23,6 +23,11 @@ struct MixedContext {
   int low_offset(int columns) const { return kernels::mixed::LowOffset(format, columns); }
 };
 
+// Int8Spec::scale_depth of the layers. BERT-like models write large values into a few features of
+// the residual stream through a few large weights, beside which the others would vanish in a common
+// scale.
+inline constexpr int kScaleDepth = 128;
+
 // Rows [first, first + rows) of the tokens, at most kMixedBlockRows.
 struct MixedBlock {
   int first;

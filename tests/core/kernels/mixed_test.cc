@@ -237,7 +237,7 @@ TEST_P(MixedTest, EveryEpilogueEqualsReference) {
 TEST_P(MixedTest, DepthInPartsAndColumnsInPartsGiveTheSameBits) {
   const int in = 128, out = 96, rows = 37;
   const auto weight = RandomFloats(in * out, 1), x = RandomFloats(rows * in, 2);
-  const MixedLinear linear(format(), {{View(weight, out, in), {}}});
+  const MixedLinear linear(format(), {{View(weight, out, in), {}}}, {{}, 0, 64});
   const auto activations = Activations(x, rows, in);
   AlignedBuffer<float> whole(static_cast<size_t>(rows + kSpareRows) * out);
   AlignedBuffer<float> parts(whole.size());
@@ -405,6 +405,27 @@ TEST_P(Int8Test, FactorsFromRangesKeepTheBitsOfSmallColumns) {
   const float plain = error(MixedLinear(format(), {{View(weight, out, in), {}}}));
   const float scaled = error(MixedLinear(format(), {{View(weight, out, in), {}}}, {ranges}));
   EXPECT_LT(scaled, plain / 20);
+}
+
+// The weights of one group of inputs, which are 0 here, are a thousand times as large as those of
+// the others, which would lose their bits in a common scale.
+TEST_P(Int8Test, GroupsOfInputsKeepTheBitsOfSmallWeights) {
+  const int in = 320, out = 64, rows = 37, group = 128;  // the last group has half as many
+  auto x = RandomFloats(static_cast<size_t>(rows) * in, 1);
+  auto weight = RandomFloats(static_cast<size_t>(out) * in, 2, 0.1f);
+  for (size_t i = 0; i < x.size(); ++i) x[i] *= i % in / group == 1 ? 0.0f : 1.0f;
+  for (size_t i = 0; i < weight.size(); ++i) weight[i] *= i % in / group == 1 ? 1000.0f : 1.0f;
+  const auto activations = Activations(x, rows, in);
+  AlignedBuffer<float> want(static_cast<size_t>(rows) * out), got(want.size());
+  reference::Multiply({x.data(), weight.data(), want.data(), rows, in, out});
+  const auto error = [&](int scale_depth) {
+    const MixedLinear linear(format(), {{View(weight, out, in), {}}}, {{}, 0, scale_depth});
+    GetKernels()->gemm_float(format(),
+                             With(linear.Columns(0, out), activations, rows, in, format()),
+                             {got.data(), out, nullptr, false});
+    return MaxDifference(got, want);
+  };
+  EXPECT_LT(error(group), error(0) / 20);
 }
 
 TEST_P(Int8Test, AValueThatIsNotFiniteDoesNotVanishInAByte) {
