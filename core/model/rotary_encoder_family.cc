@@ -254,7 +254,8 @@ constexpr absl::string_view kModernBertOthers[] = {
     "attention_bias",    "mlp_bias",         "norm_bias",
     "local_attention",   "layer_types",      "rope_parameters",
     "global_rope_theta", "local_rope_theta", "global_attn_every_n_layers"};
-constexpr FixedField kModernBertFixed[] = {{"position_embedding_type", R"(["absolute"])"}};
+constexpr FixedField kModernBertFixed[] = {{"position_embedding_type", R"(["absolute"])"},
+                                           {"rope_scaling", "[null]"}};
 constexpr absl::string_view kModernBertHarmless[] = {
     "classifier_activation",     "classifier_bias",
     "classifier_pooling",        "decoder_bias",

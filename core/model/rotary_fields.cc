@@ -97,6 +97,27 @@ absl::Status CheckOneSpelling(const Json& json, const Json* parameters) {
                      absl::StrCat("null beside 'rope_parameters' ", Show(*parameters)));
 }
 
+// Where "rope_parameters" has an object for each type of layer, transformers passes over what
+// stands beside them; values beside them that mean anything are refused. FOUND: the layer type's
+// object, or null.
+absl::Status FindLayerType(const Json& object, absl::string_view layer_type, std::string& what,
+                           const Json*& found) {
+  static constexpr absl::string_view kLayerTypes[] = {"full_attention", "sliding_attention"};
+  static constexpr FixedField kPlain[] = {{"rope_type", R"(["default"])"},
+                                          {"type", R"(["default"])"}};
+  CTX_RETURN_IF_ERROR(
+      CheckFields(object, what, {.known = kLayerTypes, .fixed = kPlain, .harmless = {}}));
+  CTX_RETURN_IF_ERROR(FindObject(object, what, layer_type, found));
+  absl::StrAppend(&what, " '", layer_type, "'");
+  return absl::OkStatus();
+}
+
+// Of the older spelling with a type for each layer, transformers takes "rope_type" alone.
+absl::Status CheckTypeSpelling(const Json& object) {
+  if (object.contains("rope_type") || !object.contains("type")) return absl::OkStatus();
+  return NotComputed(kConfigFile, "rope_scaling", object, "an object with 'rope_type'");
+}
+
 }  // namespace
 
 absl::Status ReadRotary(const Json& json, const RotaryFields& fields, RotaryConfig& rotary) {
@@ -111,14 +132,14 @@ absl::Status ReadRotary(const Json& json, const RotaryFields& fields, RotaryConf
   std::string what = "config.json 'rope_parameters'";
   if (object != nullptr && !fields.layer_type.empty()) {
     const Json* nested = nullptr;
-    CTX_RETURN_IF_ERROR(FindObject(*object, what, fields.layer_type, nested));
-    absl::StrAppend(&what, " '", fields.layer_type, "'");
+    CTX_RETURN_IF_ERROR(FindLayerType(*object, fields.layer_type, what, nested));
     object = nested;
   }
   if (object != nullptr) return ReadObject(*object, what, rotary);
   if (!fields.scaled) return absl::OkStatus();
   CTX_RETURN_IF_ERROR(FindObject(json, kConfigFile, "rope_scaling", object));
   if (object == nullptr) return absl::OkStatus();
+  if (!fields.layer_type.empty()) CTX_RETURN_IF_ERROR(CheckTypeSpelling(*object));
   return ReadObject(*object, "config.json 'rope_scaling'", rotary);
 }
 

@@ -9,7 +9,8 @@ namespace contexture {
 
 // The fields that describe rotary positions, in the spelling of transformers 5 ("rope_parameters")
 // and in the older one ("rope_theta", "rope_scaling"). A theta of the older one holds where
-// "rope_parameters" has none; "rope_scaling" beside "rope_parameters" is refused.
+// "rope_parameters" has none; "rope_scaling" beside "rope_parameters" is refused, and so are values
+// beside the objects of layer types.
 
 // What a family calls them, and its default.
 struct RotaryFields {

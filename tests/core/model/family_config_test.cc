@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <string>
+
 #include "core/model/config_reader.h"
 #include "core/model/json_reader.h"
 #include "tests/support/status_matchers.h"
@@ -91,6 +94,37 @@ TEST(FamilyConfigTest, ScalingBesideRopeParametersIsRefusedAndThetaIsItsFallback
   const auto own =
       Read("llama", {{"rope_parameters", {{"rope_theta", 700.0}}}, {"rope_theta", 500.0}});
   EXPECT_EQ(own->position.rotary.theta, 700.0f);
+}
+
+TEST(FamilyConfigTest, RopeParametersBesideThoseOfLayerTypesAreRefused) {
+  const Json linear = {{"rope_type", "linear"}, {"factor", 2.0}};
+  const Json nested = {{"full_attention", linear}, {"factor", 4.0}};
+  const Json theta = {{"rope_theta", 500.0}};
+  for (const char* family : {"modernbert", "gemma3_text"}) {
+    const Json& sizes = family == std::string("modernbert") ? kEncoderSizes : kSizes;
+    EXPECT_THAT(Read(family, {{"rope_parameters", linear}}, sizes),
+                StatusIs(kNotComputed, AllOf(HasSubstr("'rope_parameters'"), HasSubstr("factor"))));
+    EXPECT_THAT(Read(family, {{"rope_parameters", nested}}, sizes),
+                StatusIs(kNotComputed, AllOf(HasSubstr("'rope_parameters'"), HasSubstr("factor"))));
+    EXPECT_THAT(Read(family, {{"rope_parameters", theta}}, sizes),
+                StatusIs(kNotComputed, AllOf(HasSubstr("'rope_parameters'"), HasSubstr("500"))));
+    const auto plain =
+        Read(family, {{"rope_parameters", {{"rope_type", "default"}, {"full_attention", linear}}}},
+             sizes);
+    ASSERT_THAT(plain, IsOk());
+    EXPECT_EQ(plain->position.rotary.scaling, RotaryScaling::kLinear);
+    EXPECT_EQ(plain->position.local_rotary.scaling, RotaryScaling::kNone);
+  }
+}
+
+TEST(FamilyConfigTest, ScalingWhereLayersHaveTypesIsNamedByRopeType) {
+  EXPECT_THAT(Read("gemma3_text", {{"rope_scaling", {{"type", "linear"}, {"factor", 8.0}}}}),
+              StatusIs(kNotComputed, AllOf(HasSubstr("'rope_scaling'"), HasSubstr("rope_type"))));
+  const auto scaled =
+      Read("gemma3_text", {{"rope_scaling", {{"rope_type", "linear"}, {"factor", 8.0}}}});
+  ASSERT_THAT(scaled, IsOk());
+  EXPECT_EQ(scaled->position.rotary.factor, 8.0f);
+  EXPECT_EQ(scaled->position.local_rotary.scaling, RotaryScaling::kNone);
 }
 
 TEST(FamilyConfigTest, LayersAlternateAsThePatternOrTheListSays) {
