@@ -10,6 +10,7 @@
 #include "grpcpp/health_check_service_interface.h"
 #include "server/batching/sharing_batcher.h"
 #include "server/flag_values.h"
+#include "server/grpc_log.h"
 #include "server/grpc_setup.h"
 #include "server/parity.h"
 #include "server/security/transport.h"
@@ -257,9 +258,10 @@ void Server::StartSelfProbe() {
 
 absl::Status Server::ExposeMetrics() {
   if (options_.metrics_listen.empty()) return absl::OkStatus();
-  CTX_ASSIGN_OR_RETURN(exposer_,
-                       MetricsExposer::Start(options_.metrics_listen,
-                                             {metrics_.collectable(), NewProcessCollector()}));
+  CTX_ASSIGN_OR_RETURN(
+      exposer_,
+      MetricsExposer::Start(options_.metrics_listen, {metrics_.collectable(), NewProcessCollector(),
+                                                      std::make_shared<GrpcLog>(logger_)}));
   logger_.Info("metrics",
                {{"address", options_.metrics_listen}, {"port", absl::StrCat(exposer_->port())}});
   return absl::OkStatus();
