@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/cpu_info.h"
+#include "core/base/process_memory.h"
 #include "core/base/status_macros.h"
 #include "core/engine/accuracy.h"
 #include "core/engine/encoder_engine.h"
@@ -188,7 +189,10 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(ModelDirectory directory,
     directory.max_text_length = std::min(directory.max_text_length, longest);
   }
   try {
-    return LoadWithHeads(directory, options);
+    auto engine = LoadWithHeads(directory, options);
+    // What loading alone needed, as a second precision to compare with, would stay resident.
+    ReleaseFreedMemory();
+    return engine;
   } catch (const std::bad_alloc&) {
     // Tables and workspaces grow with numbers of config.json that no tensor has to match.
     return absl::ResourceExhaustedError(absl::StrCat(

@@ -13,10 +13,12 @@
 #include <vector>
 
 #include "core/base/cpu_info.h"
+#include "core/base/process_memory.h"
 #include "core/engine/engine.h"
 #include "core/model/token_sequences.h"
 #include "tests/golden/encode_batch.h"
 #include "tests/golden/golden_file.h"
+#include "tests/support/precisions.h"
 
 namespace contexture {
 namespace {
@@ -152,6 +154,28 @@ TEST(Int8GoldenTest, KeepsItsCosineToFloatOverHundredsOfTexts) {
   std::printf("int8: lowest pooled cosine 1 - %.3g on sentences, 1 - %.3g on odd texts\n",
               1 - of_sentences, 1 - of_odd_texts);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they keep what is freed
+// The weights that were read, and what only loading computes with, are not resident afterwards.
+TEST(MemoryGoldenTest, ALoadedModelHoldsItsPackedWeightsAndLittleMore) {
+  const char* directory = std::getenv("CONTEXTURE_MODEL_DIR");
+  if (directory == nullptr) GTEST_SKIP() << "CONTEXTURE_MODEL_DIR is not set";
+  for (Precision precision : test_support::ComputablePrecisions()) {
+    ReleaseFreedMemory();
+    const size_t before = ResidentBytes();
+    ASSERT_GT(before, 0u);
+    auto model = LoadModelDirectory(directory);
+    ASSERT_TRUE(model.ok()) << model.status();
+    const auto engine = LoadEngine(*std::move(model), {.precision = precision});
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    const double grown = static_cast<double>(ResidentBytes()) - static_cast<double>(before);
+    const auto weights = static_cast<double>((*engine)->info().weight_bytes);
+    std::printf("%s: grown by %.1f MB, weights %.1f MB\n", std::string(Name(precision)).c_str(),
+                grown / 1e6, weights / 1e6);
+    EXPECT_LE(grown, weights + 16e6) << Name(precision);  // kernels that are generated, code, slack
+  }
+}
+#endif
 
 INSTANTIATE_TEST_SUITE_P(Precisions, MixedGoldenTest,
                          testing::Values(Bound{Precision::kFloat32Split, Isa::kAmx, 1e-4, 0.999999},
