@@ -14,9 +14,9 @@
 namespace contexture {
 
 struct LoadedModel {
-  std::unique_ptr<Engine> engine;
-  std::unique_ptr<Tokenizer> tokenizer;  // null: the directory has no tokenizer.json
-  std::vector<CostSample> samples = {};  // how long the warm-up's batches took
+  std::shared_ptr<const Engine> engine;
+  std::shared_ptr<const Tokenizer> tokenizer;  // null: the directory has no tokenizer.json
+  std::vector<CostSample> samples = {};        // how long the warm-up's batches took
 };
 
 // Reads options.model, packs its weights and computes a short and a largest batch, so that the

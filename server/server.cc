@@ -66,65 +66,71 @@ absl::Duration SlowCall(const ServerOptions& options) {
   return options.slow_call == absl::ZeroDuration() ? absl::InfiniteDuration() : options.slow_call;
 }
 
-ServedModel MakeServedModel(const ServerOptions& options, const LoadedModel& loaded) {
-  return {.name = ModelName(options),
-          .info = loaded.engine->info(),
-          .tokenizer = loaded.tokenizer.get(),
-          .max_inputs_per_request = options.max_inputs_per_request,
-          .max_message_bytes = options.max_message_bytes,
-          .max_text_bytes = options.max_text_bytes,
-          .server_version = CurrentBuild().version};
+std::shared_ptr<const ServedModel> MakeServedModel(const ServerOptions& options,
+                                                   const LoadedModel& loaded, int num_workers) {
+  return std::make_shared<ServedModel>(ServedModel{
+      .name = ModelName(options),
+      .info = loaded.engine->info(),
+      .tokenizer = loaded.tokenizer,
+      .generation = std::make_shared<ModelGeneration>(loaded.engine, num_workers, loaded.samples),
+      .max_inputs_per_request = options.max_inputs_per_request,
+      .max_message_bytes = options.max_message_bytes,
+      .max_text_bytes = options.max_text_bytes,
+      .server_version = CurrentBuild().version});
 }
 
 BatcherOptions MakeBatcherOptions(const ServerOptions& options, const ThreadPlan& threads,
-                                  const LoadedModel& loaded) {
+                                  int max_batch_tokens) {
   return {.num_workers = threads.engine_workers,
-          .max_batch_tokens = loaded.engine->info().max_batch_tokens,
+          .max_batch_tokens = max_batch_tokens,
           .queue = options.queue,
-          .target_p99 = options.target_p99,
-          .samples = loaded.samples};
+          .target_p99 = options.target_p99};
 }
 
 }  // namespace
 
-// In the order of construction; the batcher goes before the model that it computes, and the
-// tokenizer threads, which hand over to the batcher, before both.
+// In the order of construction; the tokenizer threads, which hand over to the batcher, go before
+// it.
 struct Server::Serving {
   struct Reporting {
     ServerMetrics& metrics;
     LoadReporter* load_reporter;  // null: off
     Tracer* tracer;               // null: off
   };
-  Serving(const ServerOptions& options, const ThreadPlan& threads, LoadedModel loaded,
+  Serving(const ServerOptions& options, const ThreadPlan& threads, int max_batch_tokens,
           const Reporting& reporting)
-      : model(std::move(loaded)),
-        served(MakeServedModel(options, model)),
-        memory(options.max_call_memory),
+      : memory(options.max_call_memory),
         gate([this](TrafficClass traffic_class) {
           return memory.crowded() || batcher->crowded(traffic_class);
         }),
-        batcher(MakeBatcher(options, threads, reporting)),
+        batcher(MakeBatcher(options, threads, max_batch_tokens, reporting)),
         tokenizer_pool({.num_threads = threads.tokenizer_threads}),
-        backend{served, *batcher,        tokenizer_pool,    memory,
-                gate,   Clock::Steady(), reporting.metrics, reporting.load_reporter} {}
+        backend{models,
+                *batcher,
+                tokenizer_pool,
+                memory,
+                gate,
+                Clock::Steady(),
+                reporting.metrics,
+                options.max_inputs_per_request,
+                reporting.load_reporter} {}
 
   std::unique_ptr<Batcher> MakeBatcher(const ServerOptions& options, const ThreadPlan& threads,
-                                       const Reporting& reporting) {
+                                       int max_batch_tokens, const Reporting& reporting) {
     BatcherMetrics& metrics = reporting.metrics.batcher();
-    BatcherOptions batcher_options = MakeBatcherOptions(options, threads, model);
+    BatcherOptions batcher_options = MakeBatcherOptions(options, threads, max_batch_tokens);
     batcher_options.on_room = [this] { gate.Notify(); };
     batcher_options.tracer = reporting.tracer;
-    return NewSharingBatcher(NewBatcher(*model.engine, batcher_options, Clock::Steady(), metrics),
+    return NewSharingBatcher(NewBatcher(batcher_options, Clock::Steady(), metrics),
                              options.cache_bytes, metrics);
   }
 
-  const LoadedModel model;
-  const ServedModel served;
+  ModelRegistry models;
   MemoryBudget memory;
   StreamGate gate;
   const std::unique_ptr<Batcher> batcher;
   TokenizerPool tokenizer_pool;
-  const Backend backend;
+  const SharedBackend backend;
 };
 
 Server::Server(const ServerOptions& options, const Context& context)
@@ -271,12 +277,15 @@ absl::Status Server::Load(const ModelLoader& loader) {
   const absl::Time start = absl::Now();
   CTX_ASSIGN_OR_RETURN(LoadedModel loaded, loader(options_));
   LoadReporter* load_reporter = options_.load_reports ? &load_reporter_ : nullptr;
-  serving_ = std::make_unique<Serving>(options_, threads_, std::move(loaded),
-                                       Serving::Reporting{metrics_, load_reporter, tracer_.get()});
+  serving_ =
+      std::make_unique<Serving>(options_, threads_, loaded.engine->info().max_batch_tokens,
+                                Serving::Reporting{metrics_, load_reporter, tracer_.get()});
+  const auto served = MakeServedModel(options_, loaded, threads_.engine_workers);
+  serving_->models.Put(served);
   batcher_ = serving_->batcher.get();
   CTX_RETURN_IF_ERROR(lifecycle_.Transition(ServerState::kServing));
-  LogPlan();
-  const ServedModel& model = serving_->served;
+  const ServedModel& model = *served;
+  LogPlan(model);
   metrics_.SetModelInfo({.model = model.name,
                          .model_type = model.info.config.model_type,
                          .precision = model.info.precision,
@@ -284,7 +293,7 @@ absl::Status Server::Load(const ModelLoader& loader) {
                          .fingerprint = model.info.fingerprint});
   metrics_.SetAccuracy(model.info.accuracy.min_cosine, model.info.accuracy.max_difference);
   metrics_.SetWorkers(threads_.engine_workers);
-  if (absl::Status parity = CheckModelParity(); !parity.ok()) {
+  if (absl::Status parity = CheckModelParity(model); !parity.ok()) {
     if (!absl::IsFailedPrecondition(parity)) return parity;  // a mistake in the file
     logger_.Error("not_serving", {{"reason", std::string(parity.message())}});
     return absl::OkStatus();
@@ -298,11 +307,10 @@ absl::Status Server::Load(const ModelLoader& loader) {
   return absl::OkStatus();
 }
 
-absl::Status Server::CheckModelParity() {
+absl::Status Server::CheckModelParity(const ServedModel& model) {
   CTX_ASSIGN_OR_RETURN(const absl::optional<ParityFile> file, ReadParityFile(options_.model));
   if (!file) return absl::OkStatus();
-  CTX_ASSIGN_OR_RETURN(const Parity parity,
-                       MeasureParity(*serving_->model.engine, serving_->served, *file));
+  CTX_ASSIGN_OR_RETURN(const Parity parity, MeasureParity(*model.generation->engine, model, *file));
   metrics_.SetParity(parity.min_cosine, parity.max_error);
   logger_.Info("parity", {{"inputs", absl::StrCat(file->inputs.size())},
                           {"min_cosine", absl::StrFormat("%.7f", parity.min_cosine)},
@@ -310,8 +318,7 @@ absl::Status Server::CheckModelParity() {
   return CheckParity(parity, *file);
 }
 
-void Server::LogPlan() const {
-  const ServedModel& model = serving_->served;
+void Server::LogPlan(const ServedModel& model) const {
   const EngineInfo& info = model.info;
   const int64_t workspaces = static_cast<int64_t>(info.workspace_bytes) * threads_.engine_workers;
   logger_.Info("plan", {{"model", model.name},

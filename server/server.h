@@ -76,9 +76,9 @@ class Server {
   void StartSelfProbe();
   absl::Status ExposeMetrics();
   void SetServing(bool serving);
-  void LogPlan() const;
+  void LogPlan(const ServedModel& model) const;
   // FAILED_PRECONDITION: the model does not give the vectors of its contexture_parity.json.
-  absl::Status CheckModelParity();
+  absl::Status CheckModelParity(const ServedModel& model);
   void ShutDown(absl::Duration grace);
 
   const ServerOptions options_;

@@ -18,12 +18,14 @@ int64_t TokenBudget(int64_t pending_tokens, int idle_workers, const BatchPolicyO
 
 class BatchFormer {
  public:
-  BatchFormer(TaskQueue& queue, absl::Duration now, int max_dropped, Departures& departures)
-      : queue_(queue), now_(now), max_dropped_(max_dropped), departures_(departures) {}
+  BatchFormer(TaskQueue& queue, absl::Duration now, const BatchPolicyOptions& options,
+              Departures& departures)
+      : queue_(queue), now_(now), options_(options), departures_(departures) {}
 
   int64_t tokens() const { return tokens_; }
 
-  // Takes tasks of the class until the batch has BUDGET tokens, and passes over MAX_PASSED_OVER.
+  // Takes tasks of the class until the batch has BUDGET tokens, and passes over MAX_PASSED_OVER
+  // of its model.
   void Fill(TrafficClass traffic_class, int64_t budget, int max_passed_over) {
     int passed_over = 0;
     while (tokens_ < budget && !queue_.empty(traffic_class)) {
@@ -31,11 +33,15 @@ class BatchFormer {
       const PendingTask task = queue_.Peek(index);
       const bool expired = task.deadline <= now_;
       if (task.cancelled || expired) {
-        if (dropped_++ == max_dropped_) break;
+        if (dropped_++ == options_.max_dropped) break;
         auto& dropped = task.cancelled ? departures_.cancelled : departures_.expired;
         dropped.push_back(queue_.Remove(index, Leaving::kFree));
+      } else if (tokens_ > 0 && task.model != model_) {
+        if (of_other_models_++ == options_.max_of_other_models) break;
+        queue_.SetAside(index);
       } else if (tokens_ == 0 || tokens_ + task.tokens <= budget) {
         tokens_ += task.tokens;
+        model_ = task.model;
         departures_.taken.push_back(queue_.Remove(index, Leaving::kCharged));
       } else {
         if (passed_over++ == max_passed_over) break;
@@ -48,10 +54,12 @@ class BatchFormer {
  private:
   TaskQueue& queue_;
   const absl::Duration now_;
-  const int max_dropped_;
+  const BatchPolicyOptions& options_;
   Departures& departures_;
   int64_t tokens_ = 0;
+  const ModelGeneration* model_ = nullptr;  // of what was taken
   int dropped_ = 0;
+  int of_other_models_ = 0;
 };
 
 }  // namespace
@@ -59,7 +67,7 @@ class BatchFormer {
 void TakeBatch(TaskQueue& queue, const BatchSituation& situation, const BatchPolicyOptions& options,
                Departures& departures) {
   if (queue.size() == 0) return;
-  BatchFormer batch(queue, situation.now, options.max_dropped, departures);
+  BatchFormer batch(queue, situation.now, options, departures);
   const TrafficClass first = queue.NextClass();
   const auto budget = [&](TrafficClass traffic_class) {
     return TokenBudget(queue.tokens(traffic_class), situation.idle_workers, options);

@@ -20,6 +20,9 @@ struct BatchPolicyOptions {
   // Tasks that a batch may pass over because they do not fit, to fill up with later ones. Bounds
   // the search; more than the few that fill a batch gains nothing.
   int max_passed_over = 32;
+  // The same for tasks of other models than the batch's. More, so that a batch fills while the
+  // tasks of some models alternate.
+  int max_of_other_models = 256;
   // Dead tasks that leave in one decision. Bounds the time under the caller's lock.
   int max_dropped = 256;
 };
@@ -34,9 +37,10 @@ struct BatchSituation {
 //
 // Expired and cancelled tasks are dropped before they take up a place. A batch is of the class
 // whose turn it is: a small interactive batch is not filled up with bulk work, which would make it
-// slow. The first live task is always taken; then the batch fills in the order of the queue; a task
-// that does not fit is passed over. That is first fit, which keeps the order: no task of a tenant
-// starts in a later batch than it would if each batch ended at the first task that does not fit.
+// slow. The first live task is always taken, and its model is the batch's; then the batch fills in
+// the order of the queue; a task of another model or that does not fit is passed over. That is
+// first fit, which keeps the order: no task of a tenant starts in a later batch than it would if
+// each batch ended at the first task that does not fit.
 void TakeBatch(TaskQueue& queue, const BatchSituation& situation, const BatchPolicyOptions& options,
                Departures& departures);
 

@@ -17,8 +17,8 @@ absl::Status ComputationError(const QueuedTask& task, absl::string_view what) {
 
 }  // namespace
 
-BatchRunner::BatchRunner(const Context& context, int max_batch_tokens)
-    : context_(context), workspace_(context.engine.NewWorkspace()) {
+BatchRunner::BatchRunner(const Context& context, int worker, int max_batch_tokens)
+    : context_(context), worker_(worker) {
   const size_t tokens = max_batch_tokens;  // and the most sequences
   ids_.reserve(tokens);
   type_ids_.reserve(tokens);
@@ -62,8 +62,9 @@ void BatchRunner::RunWork(QueuedTask& task) {
                     .batch_sequences = 1,
                     .batch_tokens = tokens};
   context_.metrics.RecordQueueTime(report.queue_time);
-  absl::Status status =
-      WithoutExceptions([&] { return std::move(task.task.work)(context_.engine, *workspace_); });
+  const ModelGeneration& model = *task.task.model;
+  absl::Status status = WithoutExceptions(
+      [&] { return std::move(task.task.work)(*model.engine, *model.workspaces[worker_]); });
   report.compute_time = context_.clock.Now() - start;
   Record(absl::MakeConstSpan(&task, 1),
          {.sequences = 1, .tokens = tokens, .compute_time = report.compute_time});
@@ -170,7 +171,7 @@ void BatchRunner::Assemble(absl::Span<const QueuedTask> tasks) {
 
 bool BatchRunner::Compute(absl::Span<const QueuedTask> tasks, absl::Span<absl::Status> statuses) {
   Assemble(tasks);
-  const absl::Status run = RunEngine();
+  const absl::Status run = RunEngine(*tasks.front().task.model);
   for (size_t i = 0; i < tasks.size(); ++i) {
     if (!run.ok()) {
       statuses[i] = ComputationError(tasks[i], absl::StrCat("failed: ", run.message()));
@@ -183,7 +184,7 @@ bool BatchRunner::Compute(absl::Span<const QueuedTask> tasks, absl::Span<absl::S
   return run.ok();
 }
 
-absl::Status BatchRunner::RunEngine() {
+absl::Status BatchRunner::RunEngine(const ModelGeneration& model) {
   const PackedBatch batch{.ids = ids_,
                           .type_ids = type_ids_,
                           .offsets = offsets_,
@@ -192,7 +193,8 @@ absl::Status BatchRunner::RunEngine() {
                           .target_offsets = target_offsets_};
   const OutputPlan plan{
       .slots = slots_, .offsets = slot_offsets_, .non_finite = absl::MakeSpan(non_finite_)};
-  return WithoutExceptions([&] { return context_.engine.Run(batch, plan, *workspace_); });
+  return WithoutExceptions(
+      [&] { return model.engine->Run(batch, plan, *model.workspaces[worker_]); });
 }
 
 }  // namespace contexture

@@ -7,7 +7,6 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "core/base/clock.h"
-#include "core/engine/engine.h"
 #include "server/batching/batcher_metrics.h"
 #include "server/batching/cost_model.h"
 #include "server/batching/task_queue.h"
@@ -20,18 +19,18 @@ namespace contexture {
 class BatchRunner {
  public:
   struct Context {
-    const Engine& engine;
     const Clock& clock;
     BatcherMetrics& metrics;
     Tracer* tracer = nullptr;  // null: off
   };
-  BatchRunner(const Context& context, int max_batch_tokens);
+  // WORKER: which of a model's workspaces is its own.
+  BatchRunner(const Context& context, int worker, int max_batch_tokens);
 
-  // Calls `done` of all TASKS and leaves none. A task whose result is not finite fails alone with
-  // INTERNAL. When the engine fails on a batch of several, each task is computed once more, alone,
-  // so that only the culprits fail. Tasks with work of their own come after the sequences, one by
-  // one. Returns what teaches the cost model: nothing when there was no batch of sequences, or when
-  // it was computed more than once.
+  // Calls `done` of all TASKS, which are of one model, and leaves none. A task whose result is not
+  // finite fails alone with INTERNAL. When the engine fails on a batch of several, each task is
+  // computed once more, alone, so that only the culprits fail. Tasks with work of their own come
+  // after the sequences, one by one. Returns what teaches the cost model: nothing when there was no
+  // batch of sequences, or when it was computed more than once.
   CostSample Run(std::vector<QueuedTask>& tasks);
 
  private:
@@ -46,10 +45,10 @@ class BatchRunner {
   void Assemble(absl::Span<const QueuedTask> tasks);
   // Sets STATUSES, one for each task. Returns whether the engine succeeded.
   bool Compute(absl::Span<const QueuedTask> tasks, absl::Span<absl::Status> statuses);
-  absl::Status RunEngine();
+  absl::Status RunEngine(const ModelGeneration& model);
 
   const Context context_;
-  const std::unique_ptr<Workspace> workspace_;
+  const int worker_;
   // The batch and its outputs; see PackedBatch and OutputPlan.
   std::vector<uint32_t> ids_;
   std::vector<uint32_t> type_ids_;

@@ -36,11 +36,10 @@ class ThreadedBatcher final : public Batcher {
         scheduler_({.num_workers = std::max(1, options.num_workers),
                     .policy = {.max_batch_tokens = options.max_batch_tokens},
                     .queue = options.queue,
-                    .target_p99 = options.target_p99,
-                    .samples = options.samples}) {
+                    .target_p99 = options.target_p99}) {
     const int num_workers = std::max(1, options.num_workers);
     for (int i = 0; i < num_workers; ++i) {
-      runners_.push_back(std::make_unique<BatchRunner>(context, options.max_batch_tokens));
+      runners_.push_back(std::make_unique<BatchRunner>(context, i, options.max_batch_tokens));
     }
     for (int i = 0; i < num_workers; ++i) {
       workers_.emplace_back([this, i] { RunWorker(i); });
@@ -110,6 +109,7 @@ ThreadedBatcher::~ThreadedBatcher() {
 
 absl::Status ThreadedBatcher::Schedule(std::vector<Task>& tasks) {
   if (tasks.empty()) return absl::OkStatus();
+  if (tasks.front().model == nullptr) return absl::InternalError("a task has no model");
   const absl::Duration now = context_.clock.Now();
   absl::MutexLock lock(&mutex_);
   if (draining_ || stopping_) return absl::UnavailableError("the server is draining");
@@ -183,12 +183,10 @@ void ThreadedBatcher::AnswerDropped(Departures& departures) const {
 
 }  // namespace
 
-std::unique_ptr<Batcher> NewBatcher(const Engine& engine, const BatcherOptions& options,
-                                    const Clock& clock, BatcherMetrics& metrics) {
+std::unique_ptr<Batcher> NewBatcher(const BatcherOptions& options, const Clock& clock,
+                                    BatcherMetrics& metrics) {
   return std::make_unique<ThreadedBatcher>(
-      BatchRunner::Context{
-          .engine = engine, .clock = clock, .metrics = metrics, .tracer = options.tracer},
-      options);
+      BatchRunner::Context{.clock = clock, .metrics = metrics, .tracer = options.tracer}, options);
 }
 
 }  // namespace contexture

@@ -6,9 +6,7 @@
 
 #include "absl/status/status.h"
 #include "core/base/clock.h"
-#include "core/engine/engine.h"
 #include "server/batching/batcher_metrics.h"
-#include "server/batching/cost_model.h"
 #include "server/batching/task.h"
 #include "server/batching/task_queue.h"
 
@@ -24,8 +22,6 @@ struct BatcherOptions {
   QueueOptions queue = {};
   // See SchedulerOptions.
   absl::Duration target_p99 = absl::ZeroDuration();
-  // Batches measured at start, so that the first requests' waits are predicted; may be empty.
-  std::vector<CostSample> samples = {};
   // Called by a worker that took tasks from the queue, when there may be room again; must be thread
   // safe and not block. May be null.
   std::function<void()> on_room = {};
@@ -33,16 +29,16 @@ struct BatcherOptions {
 };
 
 // Groups the tasks of all callers into batches of up to max_batch_tokens and runs them on its
-// workers. A batch is dispatched as soon as a worker is idle; nothing waits for a fuller one.
-// Thread safe.
+// workers. A batch is of one model; all models share the workers and the queue. A batch is
+// dispatched as soon as a worker is idle; nothing waits for a fuller one. Thread safe.
 class Batcher {
  public:
   virtual ~Batcher() = default;  // answers everything that is still queued with UNAVAILABLE
-  // Takes all tasks of one request, which have one class, tenant, deadline and caller, or none;
-  // never blocks. Ownership moves only on OK. RESOURCE_EXHAUSTED with a Refusal: the queue is full
-  // (the message says tokens waiting and the limit), or the request is predicted to be done after
-  // its deadline, or would make others late (the message has the predicted wait). UNAVAILABLE:
-  // draining. CANCELLED: the caller has left. DEADLINE_EXCEEDED: it passed before.
+  // Takes all tasks of one request, which have one model, class, tenant, deadline and caller, or
+  // none; never blocks. Ownership moves only on OK. RESOURCE_EXHAUSTED with a Refusal: the queue is
+  // full (the message says tokens waiting and the limit), or the request is predicted to be done
+  // after its deadline, or would make others late (the message has the predicted wait).
+  // UNAVAILABLE: draining. CANCELLED: the caller has left. DEADLINE_EXCEEDED: it passed before.
   virtual absl::Status Schedule(std::vector<Task>& tasks) = 0;
   // The caller has left: what waits under this address of Task::cancelled leaves the queue at once
   // and is answered with CANCELLED, on this thread. Set the flag before.
@@ -54,7 +50,8 @@ class Batcher {
   virtual QueueRecord waiting() const = 0;
 };
 
-std::unique_ptr<Batcher> NewBatcher(const Engine& engine, const BatcherOptions& options,
-                                    const Clock& clock, BatcherMetrics& metrics);
+// The tasks' models have workspaces for num_workers workers.
+std::unique_ptr<Batcher> NewBatcher(const BatcherOptions& options, const Clock& clock,
+                                    BatcherMetrics& metrics);
 
 }  // namespace contexture

@@ -24,10 +24,11 @@ void AppendIds(const std::vector<uint32_t>& ids, std::string& key) {
 
 std::string ResultKey(const Task& task) {
   std::string key;
-  constexpr size_t kSpecBytes = 20, kCounts = 20;
+  constexpr size_t kSpecBytes = 20, kCounts = 28;
   key.reserve(kCounts + kSpecBytes * task.outputs.size() +
               sizeof(uint32_t) * (task.ids.size() + task.type_ids.size() + task.positions.size() +
                                   task.target_ids.size()));
+  Append(task.model != nullptr ? task.model->id : uint64_t{0}, key);
   Append(static_cast<uint32_t>(task.outputs.size()), key);
   for (const OutputSlot& slot : task.outputs) {
     Append(static_cast<uint8_t>(slot.spec.kind), key);

@@ -14,9 +14,8 @@
 
 namespace contexture {
 
-// What determines a task's results: its ids, type ids, positions, target and outputs, byte for
-// byte, so that results are never those of another sequence. Of one model: each has a cache of its
-// own.
+// What determines a task's results: its model, ids, type ids, positions, target and outputs, byte
+// for byte, so that results are never those of another sequence or of a model that was replaced.
 std::string ResultKey(const Task& task);
 
 // The outputs of one sequence, one after another.

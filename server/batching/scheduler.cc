@@ -1,6 +1,7 @@
 #include "server/batching/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/status_macros.h"
 #include "server/batching/refusal.h"
@@ -18,7 +19,6 @@ BatchSize SizeOf(const Task& task) {
 Scheduler::Scheduler(const SchedulerOptions& options)
     : policy_(options.policy),
       queue_(options.queue),
-      costs_(options.samples),
       batch_size_({.target = options.target_p99,
                    .smallest = options.policy.min_share_tokens,
                    .largest = options.policy.max_batch_tokens}),
@@ -31,23 +31,18 @@ absl::Status Scheduler::Schedule(absl::Span<Task> tasks, absl::Duration now) {
 }
 
 absl::Duration Scheduler::CostOf(const Task& task) const {
-  return costs_.PredictPart(SizeOf(task), batch_size_.tokens()) /
+  return task.model->costs.PredictPart(SizeOf(task), batch_size_.tokens()) /
          static_cast<int64_t>(workers_.size());
 }
 
-AdmissionSituation Scheduler::Situation(const BatchSize& last_batch, absl::Duration now) const {
-  AdmissionSituation situation{.workers = static_cast<int>(workers_.size()),
-                               .uncertainty = costs_.uncertainty()};
+absl::Duration Scheduler::Running(absl::Duration now) const {
+  absl::Duration running;
   for (const Worker& worker : workers_) {
-    if (worker.idle) {
-      situation.running = absl::ZeroDuration();
-      break;
-    }
-    situation.running += std::max(absl::ZeroDuration(), worker.busy_until - now) /
-                         static_cast<int64_t>(workers_.size());
+    if (worker.idle) return absl::ZeroDuration();
+    running += std::max(absl::ZeroDuration(), worker.busy_until - now) /
+               static_cast<int64_t>(workers_.size());
   }
-  if (last_batch.tokens > 0) situation.last_batch = costs_.Predict(last_batch);
-  return situation;
+  return running;
 }
 
 absl::Status Scheduler::Admit(absl::Span<const Task> tasks, absl::Duration now) const {
@@ -69,8 +64,12 @@ absl::Status Scheduler::Admit(absl::Span<const Task> tasks, absl::Duration now) 
   const int64_t full =
       std::min<int64_t>(batch_size_.tokens(), tokens + queue_.tokens(first.traffic_class));
   const int64_t last = std::max(longest, full);
-  const AdmissionSituation situation =
-      Situation({.tokens = last, .squares = last * longest_sequence}, now);
+  const CostModel& costs = first.model->costs;
+  const BatchSize last_batch = {.tokens = last, .squares = last * longest_sequence};
+  const AdmissionSituation situation{.running = Running(now),
+                                     .workers = static_cast<int>(workers_.size()),
+                                     .last_batch = costs.Predict(last_batch),
+                                     .uncertainty = costs.uncertainty()};
   const absl::Status room = queue_.CheckRoom(tasks);
   if (room.ok()) return CheckDeadline(queue_, arriving, situation);
   // Half of what waits now is gone by then.
@@ -97,7 +96,8 @@ void Scheduler::Take(int worker, absl::Duration now, Departures& departures) {
   }
   if (size.tokens == 0) return;
   taker.idle = false;
-  taker.busy_until = now + costs_.Predict(size);
+  taker.model = departures.taken.back().task.model;
+  taker.busy_until = now + taker.model->costs.Predict(size);
 }
 
 void Scheduler::Finish(int worker, const CostSample& sample, absl::Duration now) {
@@ -105,13 +105,17 @@ void Scheduler::Finish(int worker, const CostSample& sample, absl::Duration now)
   for (absl::Duration enqueued : finisher.enqueued) batch_size_.Observe(now - enqueued);
   finisher.enqueued.clear();
   finisher.idle = true;
-  costs_.Observe(sample);
+  // Also lets go of it: an idle worker keeps no model alive that was replaced.
+  if (const auto model = std::exchange(finisher.model, nullptr)) model->costs.Observe(sample);
 }
 
 QueueRecord Scheduler::Waiting(absl::Duration now) const {
   return {.tasks = static_cast<int64_t>(queue_.size()),
           .tokens = queue_.tokens(),
-          .predicted_wait = Predict(queue_, {.now = now}, Situation({}, now)).wait};
+          .predicted_wait =
+              Predict(queue_, {.now = now},
+                      {.running = Running(now), .workers = static_cast<int>(workers_.size())})
+                  .wait};
 }
 
 }  // namespace contexture

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -9,7 +10,6 @@
 #include "server/batching/batch_policy.h"
 #include "server/batching/batch_size_controller.h"
 #include "server/batching/batcher_metrics.h"
-#include "server/batching/cost_model.h"
 #include "server/batching/task_queue.h"
 
 namespace contexture {
@@ -21,12 +21,12 @@ struct SchedulerOptions {
   // Within which 99 of 100 interactive requests should be done; zero: batches are as large as
   // `policy` allows.
   absl::Duration target_p99 = absl::ZeroDuration();
-  absl::Span<const CostSample> samples = {};  // measured at start
 };
 
 // Every decision about what is computed when: admission, order, batches, and what is learnt from
-// them. Pure: time is given, and workers are numbers that ask and report. See docs/scheduling.md.
-// Not thread safe.
+// them. Pure: time is given, and workers are numbers that ask and report. The cost models of the
+// tasks' models are its own: nobody else asks them meanwhile. See docs/scheduling.md. Not thread
+// safe.
 class Scheduler {
  public:
   explicit Scheduler(const SchedulerOptions& options);
@@ -50,6 +50,7 @@ class Scheduler {
  private:
   struct Worker {
     bool idle = true;
+    std::shared_ptr<ModelGeneration> model = {};       // of its batch
     absl::Duration busy_until = absl::ZeroDuration();  // as predicted; past: it is overdue
     std::vector<absl::Duration> enqueued = {};         // of its interactive tasks
   };
@@ -57,12 +58,10 @@ class Scheduler {
   absl::Status Admit(absl::Span<const Task> tasks, absl::Duration now) const;
   // What the task adds to the work of all workers together.
   absl::Duration CostOf(const Task& task) const;
-  // LAST_BATCH: the size of the batch in which the last of some work would run.
-  AdmissionSituation Situation(const BatchSize& last_batch, absl::Duration now) const;
+  absl::Duration Running(absl::Duration now) const;  // see AdmissionSituation
 
   const BatchPolicyOptions policy_;
   TaskQueue queue_;
-  CostModel costs_;
   BatchSizeController batch_size_;
   std::vector<Worker> workers_;
 };

@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core/engine/engine.h"
+#include "server/batching/model_generation.h"
 #include "server/tracing/tracer.h"
 
 namespace contexture {
@@ -40,6 +41,8 @@ uint16_t TenantSlot(absl::string_view name);
 // One sequence to compute, or another piece of work for a worker. The slots' destinations must stay
 // valid until `done` has been called.
 struct Task {
+  // What computes it. Not null but in tests of the queue alone.
+  std::shared_ptr<ModelGeneration> model;
   std::vector<uint32_t> ids;         // 1 .. model's max_length, each checked by the caller
   std::vector<uint32_t> type_ids;    // empty or as long as ids
   std::vector<uint32_t> positions;   // empty or as long as ids; see PackedBatch

@@ -140,10 +140,10 @@ TaskQueue::Index TaskQueue::Next(TrafficClass traffic_class) const {
 
 PendingTask TaskQueue::Peek(Index index) const {
   const Task& task = pool_[index].queued.task;
-  return {
-      .tokens = task.tokens(),
-      .deadline = task.deadline,
-      .cancelled = task.cancelled != nullptr && task.cancelled->load(std::memory_order_relaxed)};
+  return {.tokens = task.tokens(),
+          .deadline = task.deadline,
+          .cancelled = task.cancelled != nullptr && task.cancelled->load(std::memory_order_relaxed),
+          .model = task.model.get()};
 }
 
 QueuedTask TaskQueue::Remove(Index index, Leaving leaving) {

@@ -33,6 +33,7 @@ struct PendingTask {
   int64_t tokens = 0;
   absl::Duration deadline = absl::InfiniteDuration();
   bool cancelled = false;
+  const ModelGeneration* model = nullptr;
 };
 
 // Tasks that left the queue. Kept and reused, so that it allocates only until it has been at its

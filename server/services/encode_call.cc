@@ -50,7 +50,7 @@ absl::Status EncodeCall::Schedule() {
   }
   remaining_ = static_cast<int>(tasks.size());
   const size_t num_tasks = tasks.size();
-  absl::Status scheduled = backend_.batcher.Schedule(tasks);
+  absl::Status scheduled = backend_.Schedule(tasks);
   if (!scheduled.ok()) {
     backend_.metrics.RecordRefused(RefusalReasonOf(scheduled), static_cast<int64_t>(num_tasks));
   }

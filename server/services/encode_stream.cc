@@ -20,8 +20,9 @@ bool IsAscii(absl::string_view text) {
 
 }  // namespace
 
-EncodeStream* EncodeStream::Open(const grpc::CallbackServerContext& context, const Backend& backend,
-                                 const EncodeStreamOptions& options, OpenStreams& streams) {
+EncodeStream* EncodeStream::Open(const grpc::CallbackServerContext& context,
+                                 const SharedBackend& backend, const EncodeStreamOptions& options,
+                                 OpenStreams& streams) {
   std::shared_ptr<EncodeStream> stream(new EncodeStream(context, backend, options));
   EncodeStream* reactor = stream.get();
   const bool kept = streams.Add(stream);
@@ -34,7 +35,7 @@ EncodeStream* EncodeStream::Open(const grpc::CallbackServerContext& context, con
   return reactor;
 }
 
-EncodeStream::EncodeStream(const grpc::CallbackServerContext& context, const Backend& backend,
+EncodeStream::EncodeStream(const grpc::CallbackServerContext& context, const SharedBackend& backend,
                            const EncodeStreamOptions& options)
     : backend_(backend),
       options_(options),
@@ -154,7 +155,8 @@ absl::Status EncodeStream::Check(const grpc::ByteBuffer& bytes, Item& item) {
   // Not refused here, where the id is not known yet: the gate holds what comes next, and the answer
   // may be refused.
   item.memory.Hold(RequestMemory(static_cast<int64_t>(bytes.Length())));
-  CTX_RETURN_IF_ERROR(CheckFields(bytes, backend_.model, *v1::EncodeStreamRequest::descriptor()));
+  CTX_RETURN_IF_ERROR(
+      CheckFields(bytes, backend_.max_inputs_per_request, *v1::EncodeStreamRequest::descriptor()));
   absl::Status parsed = Parse(bytes, item.request);
   const std::string& id = item.request.id();
   if (id.size() > kMaxStreamIdBytes) {
@@ -180,21 +182,24 @@ void EncodeStream::Handle(const grpc::ByteBuffer& bytes) {
   item->record =
       CallRecord(options_.telemetry, options_.origin, FullName(Method::kEncodeStream), item->start);
   if (absl::Status status = Check(bytes, *item); !status.ok()) return Answer(*item, status);
+  auto model = backend_.models.Find(item->request.request().model());
+  if (!model.ok()) return Answer(*item, model.status());
   Caller caller = options_.caller;
   caller.trace = item->record.trace();
   const absl::Duration item_deadline = item->start + options_.default_timeout;
-  EncodeCall::Start(backend_, {.request = &item->request.request(),
-                               .response = item->response.mutable_response(),
-                               .deadline = std::min(deadline_, item_deadline),
-                               .cancelled = cancelled_,
-                               .caller = std::move(caller),
-                               .memory = &item->memory,
-                               // Another thread may write the answer and end the stream before
-                               // Pump is called here, so the stream is held.
-                               .done = [self = self_, item](absl::Status status) {
-                                 self->Answer(*item, status);
-                                 self->Pump();
-                               }});
+  EncodeCall::Start({backend_, *std::move(model)},
+                    {.request = &item->request.request(),
+                     .response = item->response.mutable_response(),
+                     .deadline = std::min(deadline_, item_deadline),
+                     .cancelled = cancelled_,
+                     .caller = std::move(caller),
+                     .memory = &item->memory,
+                     // Another thread may write the answer and end the stream before
+                     // Pump is called here, so the stream is held.
+                     .done = [self = self_, item](absl::Status status) {
+                       self->Answer(*item, status);
+                       self->Pump();
+                     }});
 }
 
 void EncodeStream::Answer(Item& item, const absl::Status& status) {

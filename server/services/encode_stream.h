@@ -38,8 +38,9 @@ class EncodeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc
                            public ServerStream {
  public:
   // STREAMS learns of the stream; the returned reactor belongs to gRPC.
-  static EncodeStream* Open(const grpc::CallbackServerContext& context, const Backend& backend,
-                            const EncodeStreamOptions& options, OpenStreams& streams);
+  static EncodeStream* Open(const grpc::CallbackServerContext& context,
+                            const SharedBackend& backend, const EncodeStreamOptions& options,
+                            OpenStreams& streams);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -62,7 +63,7 @@ class EncodeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc
     CallRecord record;
   };
 
-  EncodeStream(const grpc::CallbackServerContext& context, const Backend& backend,
+  EncodeStream(const grpc::CallbackServerContext& context, const SharedBackend& backend,
                const EncodeStreamOptions& options);
   Action NextAction() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) override;
   void Start(Action action) override;
@@ -71,7 +72,7 @@ class EncodeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc
   absl::Status Check(const grpc::ByteBuffer& bytes, Item& item);
   void Answer(Item& item, const absl::Status& status);
 
-  const Backend backend_;
+  const SharedBackend backend_;
   const EncodeStreamOptions options_;
   const absl::Duration deadline_;  // of the whole stream
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);

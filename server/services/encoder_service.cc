@@ -16,7 +16,7 @@ EncoderService::EncoderService(const EncoderServiceOptions& options, const Clock
                                ServerMetrics& metrics)
     : options_(options), clock_(clock), metrics_(metrics) {}
 
-void EncoderService::Serve(const Backend& backend) { backend_ = &backend; }
+void EncoderService::Serve(const SharedBackend& backend) { backend_ = &backend; }
 
 void EncoderService::Drain() {
   draining_ = true;
@@ -29,11 +29,11 @@ absl::Status EncoderService::CheckCaller(const grpc::ServerContextBase& context,
   return authorizer_->Check(context, FullName(method));
 }
 
-absl::StatusOr<const Backend*> EncoderService::Admit(const grpc::ServerContextBase& context,
-                                                     Method method) const {
+absl::StatusOr<const SharedBackend*> EncoderService::Admit(const grpc::ServerContextBase& context,
+                                                           Method method) const {
   CTX_RETURN_IF_ERROR(CheckCaller(context, method));
   if (draining_) return MakeError(ErrorReason::kServerDraining, "the server is shutting down");
-  const Backend* backend = backend_;
+  const SharedBackend* backend = backend_;
   if (backend == nullptr) {
     return MakeError(ErrorReason::kServerStarting, "the server is loading its model");
   }
@@ -53,13 +53,14 @@ grpc::ServerUnaryReactor* EncoderService::Tokenize(grpc::CallbackServerContext* 
   auto* call = new UnaryCall<v1::TokenizeRequest, v1::TokenizeResponse>(
       {context, request, response}, Method::kTokenize, {clock_, metrics_, telemetry_});
   auto backend = Admit(*context, Method::kTokenize);
-  absl::Status status = backend.ok() ? call->ParseRequest(**backend) : backend.status();
+  auto model = backend.ok() ? ParseAndChoose(**backend, *call) : backend.status();
+  absl::Status status = model.status();
   if (status.ok()) {
-    status = (*backend)->tokenizer_pool.Submit([this, call, &model = (*backend)->model] {
+    status = (*backend)->tokenizer_pool.Submit([this, call, model = *std::move(model)] {
       call->Reply(WithoutExceptions([&] {
         const ScopedSpan span(call->caller().trace.get(), "tokenize", clock_);
         return TokenizeTexts({.request = call->request(),
-                              .model = model,
+                              .model = *model,
                               .cancelled = *call->cancelled(),
                               .memory = call->memory()},
                              call->response());
@@ -90,10 +91,9 @@ grpc::ServerUnaryReactor* EncoderService::GetModel(grpc::CallbackServerContext* 
   auto* call = new UnaryCall<v1::GetModelRequest, v1::Model>(
       {context, request, response}, Method::kGetModel, {clock_, metrics_, telemetry_});
   auto backend = Admit(*context, Method::kGetModel);
-  absl::Status status = backend.ok() ? call->ParseRequest(**backend) : backend.status();
-  if (status.ok()) status = CheckModelName(call->request().model(), (*backend)->model);
-  if (status.ok()) call->response() = ModelMessage((*backend)->model);
-  call->Reply(std::move(status));
+  const auto model = backend.ok() ? ParseAndChoose(**backend, *call) : backend.status();
+  if (model.ok()) call->response() = ModelMessage(**model);
+  call->Reply(model.status());
   return call;
 }
 

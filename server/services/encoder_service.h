@@ -40,7 +40,7 @@ class EncoderService final : public internal::EncoderServiceBase {
   // What calls tell of themselves; before the first call.
   void Observe(const Telemetry& telemetry) { telemetry_ = telemetry; }
   // Until then every call is answered with UNAVAILABLE. BACKEND outlives every call. Once.
-  void Serve(const Backend& backend);
+  void Serve(const SharedBackend& backend);
   // From now on new work is refused with UNAVAILABLE, and open streams end once everything read is
   // answered. Never blocks: what was admitted goes on.
   void Drain();
@@ -72,14 +72,15 @@ class EncoderService final : public internal::EncoderServiceBase {
   // As Authorizer::Check.
   absl::Status CheckCaller(const grpc::ServerContextBase& context, Method method) const;
   // Before anything of a request is read. UNAVAILABLE: starting or draining; as Authorizer::Check.
-  absl::StatusOr<const Backend*> Admit(const grpc::ServerContextBase& context, Method method) const;
+  absl::StatusOr<const SharedBackend*> Admit(const grpc::ServerContextBase& context,
+                                             Method method) const;
 
   const EncoderServiceOptions options_;
   const Clock& clock_;
   ServerMetrics& metrics_;
   Telemetry telemetry_;
   const Authorizer* authorizer_ = nullptr;
-  std::atomic<const Backend*> backend_{nullptr};
+  std::atomic<const SharedBackend*> backend_{nullptr};
   std::atomic<bool> draining_{false};
   OpenStreams streams_;
 };

@@ -66,7 +66,7 @@ absl::Status HeadCall::Schedule() {
   const auto self = shared_from_this();  // the last task may finish before Schedule returns
   const auto num_tasks = static_cast<int64_t>(tasks.size());
   remaining_ = static_cast<int>(num_tasks);
-  absl::Status scheduled = backend_.batcher.Schedule(tasks);
+  absl::Status scheduled = backend_.Schedule(tasks);
   if (!scheduled.ok()) backend_.metrics.RecordRefused(RefusalReasonOf(scheduled), num_tasks);
   return scheduled;
 }

@@ -58,17 +58,16 @@ int64_t CountFields(const grpc::ByteBuffer& message, const Descriptor& type) {
   return Count(input, &type, /*depth=*/0);
 }
 
-absl::Status CheckFields(const grpc::ByteBuffer& message, const ServedModel& model,
-                         const Descriptor& type) {
+absl::Status CheckFields(const grpc::ByteBuffer& message, int max_inputs, const Descriptor& type) {
   // Far more than any valid message has, so that a request with a few inputs too many is told so in
   // the words of its own check.
-  const int64_t max = 1024 + int64_t{32} * model.max_inputs_per_request;
+  const int64_t max = 1024 + int64_t{32} * max_inputs;
   const int64_t fields = CountFields(message, type);
   if (fields <= max) return absl::OkStatus();
   return MakeError(ErrorReason::kTooManyInputs,
                    absl::StrFormat("the message has %d fields, at most %d are read and at most %d "
                                    "inputs are allowed",
-                                   fields, max, model.max_inputs_per_request),
+                                   fields, max, max_inputs),
                    {"", {{"fields", absl::StrCat(fields)}, {"max", absl::StrCat(max)}}});
 }
 

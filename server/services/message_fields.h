@@ -5,7 +5,6 @@
 #include "absl/status/status.h"
 #include "google/protobuf/descriptor.h"
 #include "grpcpp/support/byte_buffer.h"
-#include "server/services/served_model.h"
 
 namespace contexture {
 
@@ -15,8 +14,8 @@ namespace contexture {
 // before the fault. A group, which proto3 has not, counts as more than are allowed.
 int64_t CountFields(const grpc::ByteBuffer& message, const google::protobuf::Descriptor& type);
 
-// INVALID_ARGUMENT: it has many times more fields than a request for MODEL can have.
-absl::Status CheckFields(const grpc::ByteBuffer& message, const ServedModel& model,
+// INVALID_ARGUMENT: it has many times more fields than a request of MAX_INPUTS can have.
+absl::Status CheckFields(const grpc::ByteBuffer& message, int max_inputs,
                          const google::protobuf::Descriptor& type);
 
 }  // namespace contexture

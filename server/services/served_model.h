@@ -1,18 +1,22 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "core/engine/engine.h"
 #include "core/text/tokenizer.h"
+#include "server/batching/model_generation.h"
 
 namespace contexture {
 
-// What requests are checked against: the loaded model and the limits of this server. Constant.
+// What requests are checked against: a loaded model under its name, and the limits of this server,
+// which are the same for all its models. Constant.
 struct ServedModel {
   std::string name;
   EngineInfo info;
-  const Tokenizer* tokenizer = nullptr;  // not owned; null: only token ids can be sent
+  std::shared_ptr<const Tokenizer> tokenizer;   // null: only token ids can be sent
+  std::shared_ptr<ModelGeneration> generation;  // what computes it
   int max_inputs_per_request = 1024;
   int64_t max_message_bytes = int64_t{64} << 20;
   // Longest text taken. While a text is tokenized its tokens take many times its own bytes.

@@ -62,7 +62,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   // Reads the message and what the metadata say. When the caller leaves from now on, the backend
   // forgets what waits under cancelled(). INVALID_ARGUMENT; RESOURCE_EXHAUSTED: the calls under way
   // leave no memory for this one.
-  absl::Status ParseRequest(const Backend& backend) {
+  absl::Status ParseRequest(const SharedBackend& backend) {
     backend_ = &backend;
     CTX_ASSIGN_OR_RETURN(caller_, CallerOf(*context_.context));
     caller_.trace = record_.trace();
@@ -71,7 +71,8 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     constexpr int kTimes = std::is_same_v<Request, v1::AttendRequest> ? 2 : 1;
     const auto length = static_cast<int64_t>(context_.request->Length());
     CTX_RETURN_IF_ERROR(memory_.Grow(kTimes * RequestMemory(length)));
-    CTX_RETURN_IF_ERROR(CheckFields(*context_.request, backend.model, *Request::descriptor()));
+    CTX_RETURN_IF_ERROR(
+        CheckFields(*context_.request, backend.max_inputs_per_request, *Request::descriptor()));
     return Parse(*context_.request, request_);
   }
   const Caller& caller() const { return caller_; }
@@ -100,10 +101,10 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
 
   void OnCancel() override {
     *cancelled_ = true;
-    if (const Backend* backend = backend_) backend->batcher.Forget(cancelled_.get());
+    if (const SharedBackend* backend = backend_) backend->batcher.Forget(cancelled_.get());
   }
   void OnDone() override {
-    const Backend* backend = backend_;
+    const SharedBackend* backend = backend_;
     record_.End(clock_.Now());
     delete this;
     if (backend != nullptr) backend->gate.Notify();
@@ -111,7 +112,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
 
  private:
   void ReportLoad() {
-    const Backend* backend = backend_;
+    const SharedBackend* backend = backend_;
     if (backend == nullptr || backend->load_reporter == nullptr) return;
     const auto report = backend->load_reporter->Now(backend->batcher.waiting());
     context_.context->AddTrailingMetadata(kLoadReportTrailer, report.SerializeAsString());
@@ -124,7 +125,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   const absl::Duration start_;
   CallRecord record_;
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
-  std::atomic<const Backend*> backend_{nullptr};  // null: not parsed yet
+  std::atomic<const SharedBackend*> backend_{nullptr};  // null: not parsed yet
   MemoryLease memory_;
   Caller caller_;
   Request request_;

@@ -24,7 +24,7 @@ void ScheduleWork(const Backend& backend, Task task, v1::Usage& usage, WorkDone 
   };
   std::vector<Task> tasks;
   tasks.push_back(std::move(task));
-  const absl::Status scheduled = backend.batcher.Schedule(tasks);
+  const absl::Status scheduled = backend.Schedule(tasks);
   if (scheduled.ok()) return;
   backend.metrics.RecordRefused(RefusalReasonOf(scheduled), 1);
   std::move(tasks.front().done)(scheduled, {});

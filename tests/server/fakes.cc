@@ -196,7 +196,8 @@ absl::StatusOr<std::vector<Token>> FakeTokenizer::Tokenize(absl::string_view tex
 ServedModel FakeServedModel(const Tokenizer* tokenizer) {
   return {.name = "fake",
           .info = FakeEngineInfo(),
-          .tokenizer = tokenizer,
+          .tokenizer = std::shared_ptr<const Tokenizer>(std::shared_ptr<void>(), tokenizer),
+          .generation = nullptr,
           .max_inputs_per_request = 4,
           .max_message_bytes = 1000,
           .max_text_bytes = 100,

@@ -205,5 +205,34 @@ TEST_F(BatchPolicyTest, NoTaskOfATenantStartsLaterThanInStrictOrder) {
   }
 }
 
+std::shared_ptr<ModelGeneration> AModel() { return std::make_shared<ModelGeneration>(nullptr, 1); }
+
+TEST_F(BatchPolicyTest, BatchIsOfOneModelAndTheOthersKeepTheirOrder) {
+  const auto one = AModel(), other = AModel();
+  for (const auto& model : {one, other, one, other, other}) Add({.tokens = 10, .model = model});
+  EXPECT_THAT(Take(), ElementsAre(0, 2));
+  EXPECT_THAT(Take(), ElementsAre(1, 3, 4));
+  EXPECT_THAT(Take(), IsEmpty());
+}
+
+TEST_F(BatchPolicyTest, SmallBatchIsNotToppedUpWithAnotherModel) {
+  const auto one = AModel(), other = AModel();
+  Add({.tokens = 5, .model = one});
+  Add({.tokens = 5, .traffic_class = TrafficClass::kBulk, .model = other});
+  Add({.tokens = 5, .traffic_class = TrafficClass::kBulk, .model = one});
+  EXPECT_EQ(Take().size(), 1u);
+  EXPECT_EQ(Take().size(), 1u);
+  EXPECT_EQ(Take().size(), 1u);
+}
+
+TEST_F(BatchPolicyTest, SearchPastOtherModelsIsBounded) {
+  const auto one = AModel(), other = AModel();
+  Add({.tokens = 1, .model = one});
+  for (int i = 0; i < 4; ++i) Add({.tokens = 1, .model = other});
+  Add({.tokens = 1, .model = one});
+  EXPECT_THAT(Take({.max_of_other_models = 3}), ElementsAre(0));
+  EXPECT_THAT(Take({.max_of_other_models = 3}), ElementsAre(1, 2, 3, 4));
+}
+
 }  // namespace
 }  // namespace contexture

@@ -34,6 +34,7 @@ class BatchRunnerTest : public testing::Test {
   void Add(std::vector<uint32_t> ids) {
     tasks_.push_back({.task = probes_.emplace_back().MakeTask(std::move(ids)),
                       .enqueued = clock_.Now() - absl::Seconds(5)});
+    tasks_.back().task.model = model_;
   }
   void Run() {
     runner_.Run(tasks_);
@@ -47,7 +48,8 @@ class BatchRunnerTest : public testing::Test {
   ManualClock clock_;
   RecordingMetrics metrics_;
   ScriptedEngine engine_{clock_};
-  BatchRunner runner_{{.engine = engine_, .clock = clock_, .metrics = metrics_}, 64};
+  const std::shared_ptr<ModelGeneration> model_ = test_support::GenerationOf(engine_, 2);
+  BatchRunner runner_{{.clock = clock_, .metrics = metrics_}, /*worker=*/1, 64};
   std::deque<TaskProbe> probes_;
   std::vector<QueuedTask> tasks_;
 };

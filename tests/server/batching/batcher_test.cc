@@ -17,6 +17,7 @@ namespace contexture {
 namespace {
 
 using test_support::Alone;
+using test_support::GenerationOf;
 using test_support::IsOk;
 using test_support::kThrowingId;
 using test_support::ManualClock;
@@ -32,8 +33,9 @@ using ::testing::SizeIs;
 
 class BatcherTest : public testing::Test {
  protected:
-  void Start(BatcherOptions options = {}) {
-    batcher_ = NewBatcher(engine_, options, clock_, metrics_);
+  void Start(BatcherOptions options = {}, std::vector<CostSample> samples = {}) {
+    model_ = GenerationOf(engine_, options.num_workers, samples);
+    batcher_ = NewBatcher(options, clock_, metrics_);
   }
   // Holds all workers in the engine, so that what is scheduled next waits.
   void KeepWorkersBusy(int num_workers = 1) {
@@ -43,7 +45,12 @@ class BatcherTest : public testing::Test {
       engine_.AwaitPausedRuns(i + 1);
     }
   }
-  absl::Status Schedule(std::vector<Task> tasks) { return batcher_->Schedule(tasks); }
+  absl::Status Schedule(std::vector<Task> tasks) {
+    for (Task& task : tasks) {
+      if (task.model == nullptr) task.model = model_;
+    }
+    return batcher_->Schedule(tasks);
+  }
   absl::Status Schedule(Task task) { return Schedule(Alone(std::move(task))); }
   TaskProbe& NewProbe() { return probes_.emplace_back(); }
   // The lengths of the sequences of batch INDEX.
@@ -58,6 +65,7 @@ class BatcherTest : public testing::Test {
   RecordingMetrics metrics_;
   ScriptedEngine engine_{clock_};
   std::deque<TaskProbe> probes_;  // before the batcher: its destructor answers
+  std::shared_ptr<ModelGeneration> model_;
   std::unique_ptr<Batcher> batcher_;
 };
 
@@ -201,7 +209,7 @@ constexpr CostSample kOneSecond = {.size = {.tokens = 10, .squares = 100},
                                    .time = absl::Seconds(1)};
 
 TEST_F(BatcherTest, RequestThatWouldBeLateIsRefusedAtOnce) {
-  Start({.max_batch_tokens = 10, .samples = {kOneSecond}});
+  Start({.max_batch_tokens = 10}, {kOneSecond});
   KeepWorkersBusy();
   for (int i = 0; i < 4; ++i) ASSERT_THAT(Schedule(NewProbe().MakeTaskOfLength(10)), IsOk());
   const auto schedule_within = [this](absl::Duration time) {
@@ -220,7 +228,7 @@ TEST_F(BatcherTest, RequestThatWouldBeLateIsRefusedAtOnce) {
 }
 
 TEST_F(BatcherTest, FullQueueTellsWhenHalfOfItIsDone) {
-  Start({.max_batch_tokens = 10, .queue = {.max_tokens = 40}, .samples = {kOneSecond}});
+  Start({.max_batch_tokens = 10, .queue = {.max_tokens = 40}}, {kOneSecond});
   KeepWorkersBusy();
   for (int i = 0; i < 4; ++i) ASSERT_THAT(Schedule(NewProbe().MakeTaskOfLength(10)), IsOk());
   const absl::Status refused = Schedule(NewProbe().MakeTaskOfLength(10));
@@ -443,6 +451,61 @@ TEST_F(BatcherTest, EveryTaskOfManyThreadsIsAnsweredOnce) {
   EXPECT_EQ(static_cast<size_t>(totals.cancelled), cancelled);
   EXPECT_EQ(totals.queue_times.size() + expired + cancelled, answered);
   EXPECT_EQ(totals.queue.tasks, 0);
+}
+
+TEST_F(BatcherTest, ModelsShareTheWorkersAndEachBatchIsOfOne) {
+  Start({.num_workers = 2});
+  ScriptedEngine second{clock_};
+  const auto other = GenerationOf(second, /*num_workers=*/2);
+  KeepWorkersBusy(2);
+  for (uint32_t i = 0; i < 6; ++i) {
+    Task task = NewProbe().MakeTask({i});
+    if (i % 2 == 1) task.model = other;
+    ASSERT_THAT(Schedule(std::move(task)), IsOk());
+  }
+  engine_.Resume();
+  batcher_->Drain();
+  for (const TaskProbe& probe : probes_) EXPECT_THAT(probe.Await().status, IsOk());
+  const auto sequences = [](const ScriptedEngine& engine) {
+    std::multiset<uint32_t> all;
+    for (const auto& batch : engine.batches()) {
+      for (const auto& ids : batch) all.insert(ids[0]);
+    }
+    return all;
+  };
+  EXPECT_THAT(sequences(engine_), ElementsAre(0, 2, 4, 7, 7));
+  EXPECT_THAT(sequences(second), ElementsAre(1, 3, 5));
+}
+
+TEST_F(BatcherTest, ModelIsFreedOnceItsLastBatchIsAnsweredAndNotBefore) {
+  Start();
+  KeepWorkersBusy();
+  auto replaced = GenerationOf(engine_);
+  const std::weak_ptr<ModelGeneration> life = replaced;
+  TaskProbe& probe = NewProbe();
+  Task task = probe.MakeTask({1});
+  task.model = std::move(replaced);
+  ASSERT_THAT(Schedule(std::move(task)), IsOk());
+  EXPECT_FALSE(life.expired()) << "it still has work";
+  engine_.Resume();
+  EXPECT_THAT(probe.Await().status, IsOk());
+  batcher_->Drain();
+  EXPECT_TRUE(life.expired()) << "a worker that is idle keeps nothing";
+}
+
+TEST_F(BatcherTest, EachModelHasACostModelOfItsOwn) {
+  Start({.max_batch_tokens = 10}, {kOneSecond});
+  const auto fast = GenerationOf(
+      engine_, 1, {{.size = {.tokens = 10, .squares = 100}, .time = absl::Milliseconds(10)}});
+  const auto schedule_within = [&](std::shared_ptr<ModelGeneration> model, absl::Duration time) {
+    Task task = NewProbe().MakeTaskOfLength(10);
+    task.deadline = clock_.Now() + time;
+    task.model = std::move(model);
+    return Schedule(std::move(task));
+  };
+  EXPECT_THAT(schedule_within(model_, absl::Milliseconds(500)),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("predicted wait")));
+  EXPECT_THAT(schedule_within(fast, absl::Milliseconds(500)), IsOk());
 }
 
 }  // namespace

@@ -169,6 +169,12 @@ int TaskProbe::answers() const {
   return answers_;
 }
 
+std::shared_ptr<ModelGeneration> GenerationOf(const Engine& engine, int num_workers,
+                                              absl::Span<const CostSample> samples) {
+  return std::make_shared<ModelGeneration>(
+      std::shared_ptr<const Engine>(std::shared_ptr<void>(), &engine), num_workers, samples);
+}
+
 std::vector<Task> Alone(Task task) {
   std::vector<Task> tasks;
   tasks.push_back(std::move(task));

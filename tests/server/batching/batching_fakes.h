@@ -134,6 +134,10 @@ class TaskProbe {
   float output_ = 0.0f;  // written by the engine, read after the answer
 };
 
+// A generation of ENGINE, which outlives it.
+std::shared_ptr<ModelGeneration> GenerationOf(const Engine& engine, int num_workers = 1,
+                                              absl::Span<const CostSample> samples = {});
+
 // A vector of the task alone, as Schedule takes it.
 std::vector<Task> Alone(Task task);
 

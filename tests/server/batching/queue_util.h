@@ -15,10 +15,12 @@ struct TaskSpec {
   TrafficClass traffic_class = TrafficClass::kInteractive;
   uint16_t tenant = 0;
   bool cancelled = false;
+  std::shared_ptr<ModelGeneration> model = nullptr;
 };
 
 inline Task MakeQueueTask(const TaskSpec& spec) {
   Task task;
+  task.model = spec.model;
   task.ids.assign(spec.tokens, spec.number);
   task.deadline = spec.deadline;
   task.traffic_class = spec.traffic_class;

@@ -14,6 +14,7 @@ namespace contexture {
 namespace {
 
 using test_support::Alone;
+using test_support::GenerationOf;
 using test_support::IsOk;
 using test_support::kNonFiniteId;
 using test_support::ManualClock;
@@ -28,8 +29,8 @@ using ::testing::SizeIs;
 class SharingBatcherTest : public testing::Test {
  protected:
   void Start(int64_t cache_bytes = 0, BatcherOptions options = {}) {
-    batcher_ =
-        NewSharingBatcher(NewBatcher(engine_, options, clock_, metrics_), cache_bytes, metrics_);
+    model_ = GenerationOf(engine_, options.num_workers);
+    batcher_ = NewSharingBatcher(NewBatcher(options, clock_, metrics_), cache_bytes, metrics_);
   }
   void KeepWorkerBusy() {
     engine_.Pause();
@@ -37,11 +38,13 @@ class SharingBatcherTest : public testing::Test {
     engine_.AwaitPausedRuns(1);
   }
   absl::Status Schedule(Task task) {
+    if (task.model == nullptr) task.model = model_;
     std::vector<Task> tasks = Alone(std::move(task));
     return batcher_->Schedule(tasks);
   }
   Task Shareable(TaskProbe& probe, std::vector<uint32_t> ids) {
     Task task = probe.MakeTask(std::move(ids));
+    task.model = model_;
     task.shareable = true;
     return task;
   }
@@ -54,8 +57,25 @@ class SharingBatcherTest : public testing::Test {
   RecordingMetrics metrics_;
   ScriptedEngine engine_{clock_};
   std::deque<TaskProbe> probes_;
+  std::shared_ptr<ModelGeneration> model_;
   std::unique_ptr<Batcher> batcher_;
 };
+
+TEST_F(SharingBatcherTest, EqualSequencesOfTwoModelsShareNothing) {
+  Start(/*cache_bytes=*/1 << 20);
+  ScriptedEngine second{clock_};
+  const auto other = GenerationOf(second);
+  for (const auto& model : {model_, other, other}) {
+    TaskProbe& probe = NewProbe();
+    Task task = Shareable(probe, {1, 2});
+    task.model = model;
+    ASSERT_THAT(Schedule(std::move(task)), IsOk());
+    EXPECT_THAT(probe.Await().status, IsOk());
+  }
+  EXPECT_THAT(engine_.batches(), SizeIs(1));
+  EXPECT_THAT(second.batches(), SizeIs(1)) << "the third is from the cache";
+  EXPECT_EQ(shared(Sharing::kCached), 1);
+}
 
 TEST_F(SharingBatcherTest, EqualSequencesInFlightAreComputedOnce) {
   Start();
@@ -264,7 +284,7 @@ TEST(ResultKeyTest, WhateverChangesTheResultChangesTheKey) {
   Task task;
   task.ids = {1, 2, 3};
   task.outputs = {{.spec = {.dimensions = 4}}};
-  std::vector<Task> others(7);
+  std::vector<Task> others(8);
   for (Task& other : others) {
     other.ids = task.ids;
     other.outputs = task.outputs;
@@ -277,6 +297,7 @@ TEST(ResultKeyTest, WhateverChangesTheResultChangesTheKey) {
   others[4].outputs[0].spec.pooling = PoolingKind::kCls;
   others[5].outputs[0].spec.data_type = DataType::kInt8;
   others[6].outputs[0].spec.kind = OutputKind::kTokens;
+  others[7].model = std::make_shared<ModelGeneration>(nullptr, 1);
   for (const Task& other : others) EXPECT_NE(ResultKey(other), ResultKey(task));
 }
 

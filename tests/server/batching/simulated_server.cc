@@ -7,20 +7,21 @@ namespace contexture::test_support {
 
 SimulatedServer::SimulatedServer(const Options& options)
     : options_(options),
+      model_(std::make_shared<ModelGeneration>(nullptr, options.workers, MeasureAtStart())),
       scheduler_({.num_workers = options.workers,
                   .policy = {.max_batch_tokens = options.max_batch_tokens},
                   .queue = options.queue,
-                  .target_p99 = options.target_p99,
-                  .samples = MeasureAtStart()}),
+                  .target_p99 = options.target_p99}),
       busy_(options.workers, false) {}
 
-absl::Span<const CostSample> SimulatedServer::MeasureAtStart() {
+std::vector<CostSample> SimulatedServer::MeasureAtStart() const {
+  std::vector<CostSample> samples;
   const int64_t full = options_.max_batch_tokens;
   for (const BatchSize& size :
        {BatchSize{8, 64}, BatchSize{full, full * 32}, BatchSize{full, full * full}}) {
-    start_.push_back({.size = size, .time = absl::Seconds(Seconds(size))});
+    samples.push_back({.size = size, .time = absl::Seconds(Seconds(size))});
   }
-  return start_;
+  return samples;
 }
 
 std::vector<SimulatedServer::Outcome> SimulatedServer::Run(const std::vector<Request>& requests) {
@@ -46,6 +47,7 @@ void SimulatedServer::Arrive(const Request& request, Outcome& outcome) {
   std::vector<Task> tasks;
   for (int length : request.lengths) {
     Task task;
+    task.model = model_;
     task.ids.assign(length, 1);
     task.deadline = request.arrival + request.timeout;
     task.traffic_class = request.traffic_class;

@@ -72,10 +72,10 @@ class SimulatedServer {
   bool Compute(int worker);  // false: there was nothing
   double Seconds(const BatchSize& size) const;
 
-  absl::Span<const CostSample> MeasureAtStart();
+  std::vector<CostSample> MeasureAtStart() const;
 
   const Options options_;
-  std::vector<CostSample> start_;
+  const std::shared_ptr<ModelGeneration> model_;
   Scheduler scheduler_;
   std::mt19937 random_{99};
   absl::Duration now_ = absl::ZeroDuration();
