@@ -35,6 +35,11 @@ Flag StringFlag(std::string name, std::string help, Access<std::string> access) 
           [access](const ServerOptions& options) { return Get(access, options); }};
 }
 
+Flag ListFlag(Flag flag) {
+  flag.is_list = true;
+  return flag;
+}
+
 // The parser gives an absl::StatusOr<T>; `format` writes what the parser reads.
 template <typename T, typename Parse, typename Format>
 Flag TypedFlag(std::string name, std::string help, Access<T> access, Parse parse, Format format) {
@@ -169,10 +174,16 @@ std::vector<Flag> TelemetryFlags() {
 
 std::vector<Flag> ModelFlags() {
   return {
-      StringFlag("model",
-                 "Model directory (config.json, model.safetensors, tokenizer.json); needed",
-                 [](ServerOptions& o) -> std::string& { return o.model; }),
-      StringFlag("model-name", "Name that requests may give; empty: the directory's own name",
+      ListFlag(StringFlag(
+          "model",
+          "Model directory (config.json, model.safetensors, tokenizer.json), or NAME=DIRECTORY; "
+          "given several times, the first is what requests without a name get; needed",
+          [](ServerOptions& o) -> std::string& { return o.model; })),
+      TimeFlag("config-reload-interval",
+               "How often the --config file is looked at for other models; 0: only at SIGHUP",
+               [](ServerOptions& o) -> absl::Duration& { return o.config_reload_interval; }),
+      StringFlag("model-name",
+                 "Name of the first model that requests may give; empty: its directory's own name",
                  [](ServerOptions& o) -> std::string& { return o.model_name; }),
       PrecisionFlag(),
       StringFlag(

@@ -10,8 +10,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
 #include "server/metrics/build_info.h"
+#include "server/model_source.h"
 #include "server/security/transport.h"
 #include "yaml-cpp/yaml.h"
 
@@ -79,7 +81,9 @@ absl::StatusOr<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
                    absl::StrFormat("%s [default: %s] [%s]", flag.help, flag.get(defaults),
                                    flag.EnvironmentName()))
         ->type_name("")
-        ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+        ->multi_option_policy(flag.is_list ? CLI::MultiOptionPolicy::Join
+                                           : CLI::MultiOptionPolicy::Throw)
+        ->delimiter(flag.is_list ? ',' : '\0');
   }
   app.add_option("--config", line.config,
                  "YAML file with these options as keys [CONTEXTURE_CONFIG]")
@@ -152,15 +156,31 @@ std::string ConfigText(const ServerOptions& options) {
   return absl::StrCat(yaml.c_str(), "\n");
 }
 
-absl::StatusOr<std::map<std::string, std::string>> ReadConfig(const CommandLine& line,
-                                                              const Environment& environment) {
-  std::string path = line.config;
-  if (path.empty()) {
-    if (const char* value = environment("CONTEXTURE_CONFIG")) path = value;
-  }
+std::string ConfigPath(const CommandLine& line, const Environment& environment) {
+  if (!line.config.empty()) return line.config;
+  const char* value = environment("CONTEXTURE_CONFIG");
+  return value != nullptr ? value : "";
+}
+
+absl::StatusOr<std::map<std::string, std::string>> ReadConfig(const std::string& path) {
   if (path.empty()) return std::map<std::string, std::string>();
   CTX_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   return ParseConfig(text);
+}
+
+// The text of a key's value in the file.
+absl::StatusOr<std::string> ValueOf(const Flag& flag, const YAML::Node& node) {
+  if (node.IsScalar()) return node.Scalar();
+  const bool is_list = node.IsSequence() && flag.is_list &&
+                       std::all_of(node.begin(), node.end(),
+                                   [](const YAML::Node& element) { return element.IsScalar(); });
+  if (!is_list) {
+    return absl::InvalidArgumentError(absl::StrFormat("config key %s is not a scalar%s", flag.name,
+                                                      flag.is_list ? " or a list of scalars" : ""));
+  }
+  return absl::StrJoin(node, ",", [](std::string* out, const YAML::Node& element) {
+    out->append(element.Scalar());
+  });
 }
 
 }  // namespace
@@ -187,10 +207,8 @@ absl::StatusOr<std::map<std::string, std::string>> ParseConfig(const std::string
         return absl::InvalidArgumentError(
             absl::StrFormat("unknown config key '%s'; did you mean %s?", key, NearestFlag(key)));
       }
-      if (!entry.second.IsScalar()) {
-        return absl::InvalidArgumentError(absl::StrFormat("config key %s is not a scalar", key));
-      }
-      if (!values.emplace(key, entry.second.Scalar()).second) {
+      CTX_ASSIGN_OR_RETURN(std::string value, ValueOf(*FindFlag(key), entry.second));
+      if (!values.emplace(key, std::move(value)).second) {
         return absl::InvalidArgumentError(absl::StrFormat("config key %s occurs twice", key));
       }
     }
@@ -212,7 +230,8 @@ absl::StatusOr<ParsedFlags> ParseFlags(int argc, const char* const* argv,
     parsed.print_and_exit = absl::StrCat("contexture-server ", CurrentBuild().version, "\n");
     return parsed;
   }
-  CTX_ASSIGN_OR_RETURN(const auto file, ReadConfig(line, environment));
+  parsed.config_path = ConfigPath(line, environment);
+  CTX_ASSIGN_OR_RETURN(const auto file, ReadConfig(parsed.config_path));
   CTX_RETURN_IF_ERROR(ApplyAll(line, file, environment, parsed.options));
   if (line.print_config) {
     parsed.print_and_exit = ConfigText(parsed.options);
@@ -222,6 +241,7 @@ absl::StatusOr<ParsedFlags> ParseFlags(int argc, const char* const* argv,
     return absl::InvalidArgumentError(
         "no model: give --model=DIRECTORY or set CONTEXTURE_MODEL (--help shows everything)");
   }
+  CTX_RETURN_IF_ERROR(ModelSources(parsed.options).status());
   CTX_RETURN_IF_ERROR(CheckTransport(parsed.options));
   return parsed;
 }

@@ -24,6 +24,9 @@ struct Flag {
   // The value in a form that `set` takes.
   std::function<std::string(const ServerOptions&)> get;
 
+  // Given several times, or as a list in the file, the values are joined with commas.
+  bool is_list = false;
+
   std::string EnvironmentName() const;
 };
 absl::Span<const Flag> FlagTable();
@@ -35,16 +38,17 @@ struct ParsedFlags {
   ServerOptions options;
   // Not empty: print this on standard output and exit with 0 (--help, --version, --print-config).
   std::string print_and_exit;
+  std::string config_path;  // empty: no file was read
 };
 
 // Command line over environment over file over default. INVALID_ARGUMENT: an unknown flag or key
-// (with the nearest known one), a bad value (naming its source), no model, what CheckTransport
-// says. NOT_FOUND: no such
-// --config file.
+// (with the nearest known one), a bad value (naming its source), no model, what ModelSources and
+// CheckTransport say. NOT_FOUND: no such --config file.
 absl::StatusOr<ParsedFlags> ParseFlags(int argc, const char* const* argv,
                                        const Environment& environment);
 
-// The scalar entries of a YAML mapping. INVALID_ARGUMENT: not a mapping of known flags to scalars.
+// The entries of a YAML mapping; of a list of scalars, its elements with commas between.
+// INVALID_ARGUMENT: not a mapping of known flags to scalars, or to lists where a flag takes one.
 absl::StatusOr<std::map<std::string, std::string>> ParseConfig(const std::string& yaml);
 
 // The known flag that is spelled most like NAME.

@@ -1,8 +1,6 @@
 #include "server/model_loader.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <system_error>
 #include <vector>
 
 #include "core/base/status_macros.h"
@@ -79,9 +77,10 @@ absl::StatusOr<std::vector<CostSample>> WarmUp(const Engine& engine, const Clock
   return samples;
 }
 
-absl::StatusOr<LoadedModel> LoadModel(const ServerOptions& options) {
-  CTX_ASSIGN_OR_RETURN(ModelDirectory directory, LoadModelDirectory(options.model));
+absl::StatusOr<LoadedModel> LoadModel(const LoadRequest& request, const ServerOptions& options) {
+  CTX_ASSIGN_OR_RETURN(ModelDirectory directory, LoadModelDirectory(request.directory));
   LoadedModel loaded;
+  if (directory.fingerprint == request.unless_fingerprint) return loaded;
   if (!directory.tokenizer_path.empty()) {
     CTX_ASSIGN_OR_RETURN(loaded.tokenizer, LoadTokenizer(directory.tokenizer_path));
   }
@@ -93,14 +92,6 @@ absl::StatusOr<LoadedModel> LoadModel(const ServerOptions& options) {
   CTX_ASSIGN_OR_RETURN(loaded.engine, LoadEngine(std::move(directory), engine_options));
   CTX_ASSIGN_OR_RETURN(loaded.samples, WarmUp(*loaded.engine, Clock::Steady()));
   return loaded;
-}
-
-std::string ModelName(const ServerOptions& options) {
-  if (!options.model_name.empty()) return options.model_name;
-  // lexically_normal keeps the empty last part of "models/bert/".
-  std::error_code error;
-  const auto path = std::filesystem::absolute(options.model, error).lexically_normal();
-  return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
 }
 
 }  // namespace contexture

@@ -61,8 +61,11 @@ struct TlsOptions {
 };
 
 struct ServerOptions {
-  std::string model;       // directory; needed
-  std::string model_name;  // empty: the last part of the directory's path
+  std::string model;       // directories, with or without names, see ModelSources; needed
+  std::string model_name;  // of the first; empty: the last part of its directory's path
+  // How often the --config file is looked at for other models; zero: only at SIGHUP. 10 s: as
+  // credentials, for the same reason.
+  absl::Duration config_reload_interval = absl::Seconds(10);
   // The loopback: a server that others can reach is to be meant, see CheckTransport.
   std::string listen = "127.0.0.1:50051";
   // Not empty: health alone, in plain text and without a token, for probes that can do neither.

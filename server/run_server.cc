@@ -1,8 +1,11 @@
 #include "server/run_server.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 
+#include "server/config_watcher.h"
 #include "server/flags.h"
 #include "server/server.h"
 #include "server/signals.h"
@@ -20,9 +23,31 @@ bool IsMistake(const absl::Status& status) {
          status.code() == absl::StatusCode::kFailedPrecondition;
 }
 
-int Serve(const ServerOptions& options, Logger& logger) {
+// The command line of the process.
+struct Arguments {
+  int argc;
+  const char* const* argv;
+};
+
+// Reads the configuration anew and lets SERVER take its models.
+void ReloadModels(const Arguments& arguments, Server& server, Logger& logger, const char* reason) {
+  logger.Info("reload", {{"reason", reason}});
+  const auto flags = ParseFlags(arguments.argc, arguments.argv, FromEnvironment);
+  if (!flags.ok()) {
+    server.RecordConfigFailure();
+    logger.Error("config_not_reloaded", {{"reason", std::string(flags.status().message())}});
+    return;
+  }
+  server.Reload(flags->options, [&logger](const absl::Status& status) {
+    if (status.ok()) logger.Info("reloaded");
+  });
+}
+
+int Serve(const ParsedFlags& flags, const Arguments& arguments, Logger& logger) {
+  const ServerOptions& options = flags.options;
   Lifecycle lifecycle;
-  SignalThread signals(lifecycle, logger);
+  ReloadTrigger reload;
+  SignalThread signals(lifecycle, logger, reload);
   auto server = Server::Bind(options, {logger, lifecycle});
   if (!server.ok()) {
     logger.Error("cannot_start", {{"reason", std::string(server.status().message())}});
@@ -33,8 +58,13 @@ int Serve(const ServerOptions& options, Logger& logger) {
                  {{"model", options.model}, {"reason", std::string(loaded.message())}});
     return IsMistake(loaded) ? kExitMistake : kExitFailed;
   }
+  ConfigWatcher watcher(
+      {.path = flags.config_path, .interval = options.config_reload_interval}, reload,
+      [&](const char* reason) { ReloadModels(arguments, **server, logger, reason); });
   lifecycle.WaitForStopRequest();
   (*server)->Drain();
+  // A load cannot be stopped, and nobody needs it any more.
+  if ((*server)->loading()) ::_exit(kExitOk);
   return kExitOk;
 }
 
@@ -53,7 +83,7 @@ int RunServer(int argc, const char* const* argv) {
   }
   Logger logger(flags->options.log_format);
   logger.SetLevel(flags->options.log_level);
-  return Serve(flags->options, logger);
+  return Serve(*flags, {argc, argv}, logger);
 }
 
 }  // namespace contexture

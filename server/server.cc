@@ -4,15 +4,15 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "core/base/status_macros.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "server/batching/sharing_batcher.h"
-#include "server/flag_values.h"
+#include "server/flags.h"
 #include "server/grpc_log.h"
 #include "server/grpc_setup.h"
-#include "server/parity.h"
+#include "server/metrics/model_metrics.h"
 #include "server/security/transport.h"
 #include "server/tracing/open_tracer.h"
 
@@ -55,6 +55,16 @@ std::vector<std::string> ServiceNames(const ServerOptions& options) {
   return names;
 }
 
+// The flags, besides those of models, that have other values in B than in A.
+std::vector<std::string> OtherChanges(const ServerOptions& a, const ServerOptions& b) {
+  std::vector<std::string> changed;
+  for (const Flag& flag : FlagTable()) {
+    if (flag.name == "model" || flag.name == "model-name") continue;
+    if (flag.get(a) != flag.get(b)) changed.push_back(flag.name);
+  }
+  return changed;
+}
+
 EncoderServiceOptions ServiceOptions(const ServerOptions& options) {
   EncoderServiceOptions service;
   const bool none = options.default_deadline == absl::ZeroDuration();
@@ -66,23 +76,10 @@ absl::Duration SlowCall(const ServerOptions& options) {
   return options.slow_call == absl::ZeroDuration() ? absl::InfiniteDuration() : options.slow_call;
 }
 
-std::shared_ptr<const ServedModel> MakeServedModel(const ServerOptions& options,
-                                                   const LoadedModel& loaded, int num_workers) {
-  return std::make_shared<ServedModel>(ServedModel{
-      .name = ModelName(options),
-      .info = loaded.engine->info(),
-      .tokenizer = loaded.tokenizer,
-      .generation = std::make_shared<ModelGeneration>(loaded.engine, num_workers, loaded.samples),
-      .max_inputs_per_request = options.max_inputs_per_request,
-      .max_message_bytes = options.max_message_bytes,
-      .max_text_bytes = options.max_text_bytes,
-      .server_version = CurrentBuild().version});
-}
-
-BatcherOptions MakeBatcherOptions(const ServerOptions& options, const ThreadPlan& threads,
-                                  int max_batch_tokens) {
+BatcherOptions MakeBatcherOptions(const ServerOptions& options, const ThreadPlan& threads) {
+  const bool chosen = options.max_batch_tokens > 0;
   return {.num_workers = threads.engine_workers,
-          .max_batch_tokens = max_batch_tokens,
+          .max_batch_tokens = chosen ? options.max_batch_tokens : EngineOptions().max_batch_tokens,
           .queue = options.queue,
           .target_p99 = options.target_p99};
 }
@@ -90,39 +87,39 @@ BatcherOptions MakeBatcherOptions(const ServerOptions& options, const ThreadPlan
 }  // namespace
 
 // In the order of construction; the tokenizer threads, which hand over to the batcher, go before
-// it.
+// it, and the manager, which asks it for costs, before both.
 struct Server::Serving {
-  struct Reporting {
-    ServerMetrics& metrics;
-    LoadReporter* load_reporter;  // null: off
-    Tracer* tracer;               // null: off
-  };
-  Serving(const ServerOptions& options, const ThreadPlan& threads, int max_batch_tokens,
-          const Reporting& reporting)
-      : memory(options.max_call_memory),
+  Serving(Server& server, ModelLoader loader)
+      : memory(server.options_.max_call_memory),
         gate([this](TrafficClass traffic_class) {
           return memory.crowded() || batcher->crowded(traffic_class);
         }),
-        batcher(MakeBatcher(options, threads, max_batch_tokens, reporting)),
-        tokenizer_pool({.num_threads = threads.tokenizer_threads}),
+        batcher(MakeBatcher(server)),
+        tokenizer_pool({.num_threads = server.threads_.tokenizer_threads}),
         backend{models,
                 *batcher,
                 tokenizer_pool,
                 memory,
                 gate,
                 Clock::Steady(),
-                reporting.metrics,
-                options.max_inputs_per_request,
-                reporting.load_reporter} {}
+                server.metrics_,
+                server.options_.max_inputs_per_request,
+                server.options_.load_reports ? &server.load_reporter_ : nullptr},
+        manager({.options = server.options_,
+                 .logger = server.logger_,
+                 .metrics = server.metrics_,
+                 .batcher = *batcher,
+                 .num_workers = server.threads_.engine_workers,
+                 .loader = std::move(loader)},
+                models, [&server] { server.StartServing(); }) {}
 
-  std::unique_ptr<Batcher> MakeBatcher(const ServerOptions& options, const ThreadPlan& threads,
-                                       int max_batch_tokens, const Reporting& reporting) {
-    BatcherMetrics& metrics = reporting.metrics.batcher();
-    BatcherOptions batcher_options = MakeBatcherOptions(options, threads, max_batch_tokens);
+  std::unique_ptr<Batcher> MakeBatcher(Server& server) {
+    BatcherOptions batcher_options = MakeBatcherOptions(server.options_, server.threads_);
     batcher_options.on_room = [this] { gate.Notify(); };
-    batcher_options.tracer = reporting.tracer;
+    batcher_options.tracer = server.tracer_.get();
+    BatcherMetrics& metrics = server.metrics_.batcher();
     return NewSharingBatcher(NewBatcher(batcher_options, Clock::Steady(), metrics),
-                             options.cache_bytes, metrics);
+                             server.options_.cache_bytes, metrics);
   }
 
   ModelRegistry models;
@@ -131,6 +128,7 @@ struct Server::Serving {
   const std::unique_ptr<Batcher> batcher;
   TokenizerPool tokenizer_pool;
   const SharedBackend backend;
+  ModelManager manager;
 };
 
 Server::Server(const ServerOptions& options, const Context& context)
@@ -148,7 +146,8 @@ Server::Server(const ServerOptions& options, const Context& context)
       }) {}
 
 Server::~Server() {
-  if (listener_ != nullptr) ShutDown(absl::ZeroDuration());
+  // Also when the start failed between the two.
+  if (listener_ != nullptr || probes_ != nullptr) ShutDown(absl::ZeroDuration());
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Bind(const ServerOptions& options,
@@ -273,33 +272,16 @@ absl::Status Server::ExposeMetrics() {
   return absl::OkStatus();
 }
 
-absl::Status Server::Load(const ModelLoader& loader) {
+absl::Status Server::Load(ModelLoader loader) {
   const absl::Time start = absl::Now();
-  CTX_ASSIGN_OR_RETURN(LoadedModel loaded, loader(options_));
-  LoadReporter* load_reporter = options_.load_reports ? &load_reporter_ : nullptr;
-  serving_ =
-      std::make_unique<Serving>(options_, threads_, loaded.engine->info().max_batch_tokens,
-                                Serving::Reporting{metrics_, load_reporter, tracer_.get()});
-  const auto served = MakeServedModel(options_, loaded, threads_.engine_workers);
-  serving_->models.Put(served);
+  CTX_ASSIGN_OR_RETURN(const std::vector<ModelSource> sources, ModelSources(options_));
+  serving_ = std::make_unique<Serving>(*this, std::move(loader));
   batcher_ = serving_->batcher.get();
+  CTX_ASSIGN_OR_RETURN(const bool ready, serving_->manager.Start(sources));
   CTX_RETURN_IF_ERROR(lifecycle_.Transition(ServerState::kServing));
-  const ServedModel& model = *served;
-  LogPlan(model);
-  metrics_.SetModelInfo({.model = model.name,
-                         .model_type = model.info.config.model_type,
-                         .precision = model.info.precision,
-                         .isa = model.info.isa,
-                         .fingerprint = model.info.fingerprint});
-  metrics_.SetAccuracy(model.info.accuracy.min_cosine, model.info.accuracy.max_difference);
   metrics_.SetWorkers(threads_.engine_workers);
-  if (absl::Status parity = CheckModelParity(model); !parity.ok()) {
-    if (!absl::IsFailedPrecondition(parity)) return parity;  // a mistake in the file
-    logger_.Error("not_serving", {{"reason", std::string(parity.message())}});
-    return absl::OkStatus();
-  }
-  encoder_.Serve(serving_->backend);
-  SetServing(true);
+  if (!ready) return absl::OkStatus();
+  StartServing();
   logger_.Info(absl::StrCat("serving on ", options_.listen),
                {{"port", absl::StrCat(port())},
                 {"load_time",
@@ -307,39 +289,25 @@ absl::Status Server::Load(const ModelLoader& loader) {
   return absl::OkStatus();
 }
 
-absl::Status Server::CheckModelParity(const ServedModel& model) {
-  CTX_ASSIGN_OR_RETURN(const absl::optional<ParityFile> file, ReadParityFile(options_.model));
-  if (!file) return absl::OkStatus();
-  CTX_ASSIGN_OR_RETURN(const Parity parity, MeasureParity(*model.generation->engine, model, *file));
-  metrics_.SetParity(parity.min_cosine, parity.max_error);
-  logger_.Info("parity", {{"inputs", absl::StrCat(file->inputs.size())},
-                          {"min_cosine", absl::StrFormat("%.7f", parity.min_cosine)},
-                          {"max_error", absl::StrFormat("%.3g", parity.max_error)}});
-  return CheckParity(parity, *file);
+void Server::StartServing() {
+  if (lifecycle_.state() != ServerState::kServing) return;
+  encoder_.Serve(serving_->backend);
+  SetServing(true);
 }
 
-void Server::LogPlan(const ServedModel& model) const {
-  const EngineInfo& info = model.info;
-  const int64_t workspaces = static_cast<int64_t>(info.workspace_bytes) * threads_.engine_workers;
-  logger_.Info("plan", {{"model", model.name},
-                        {"model_type", info.config.model_type},
-                        {"precision", info.precision},
-                        {"precision_reason", info.precision_reason},
-                        {"min_cosine_to_f32", absl::StrFormat("%.7f", info.accuracy.min_cosine)},
-                        {"isa", info.isa},
-                        {"engine_threads", absl::StrCat(threads_.engine_workers)},
-                        {"tokenizer_threads", absl::StrCat(threads_.tokenizer_threads)},
-                        {"tokenizer", model.tokenizer != nullptr ? "yes" : "no"},
-                        {"max_length", absl::StrCat(info.config.max_length)},
-                        {"max_text_length", absl::StrCat(info.max_text_length)},
-                        {"max_batch_tokens", absl::StrCat(info.max_batch_tokens)},
-                        {"max_queue_tokens", absl::StrCat(options_.queue.max_tokens)},
-                        {"max_inputs_per_request", absl::StrCat(model.max_inputs_per_request)},
-                        {"max_message_bytes", FormatBytes(model.max_message_bytes)},
-                        {"weight_bytes", absl::StrCat(info.weight_bytes)},
-                        {"workspace_bytes", absl::StrCat(workspaces)},
-                        {"fingerprint", info.fingerprint}});
+void Server::Reload(const ServerOptions& options, ModelManager::AppliedDone done) {
+  const std::vector<std::string> others = OtherChanges(options_, options);
+  if (!others.empty()) {
+    logger_.Warning("restart_needed", {{"changed", absl::StrJoin(others, ", ")}});
+  }
+  auto sources = ModelSources(options);
+  if (!sources.ok()) return std::move(done)(sources.status());
+  serving_->manager.Apply(*std::move(sources), std::move(done));
 }
+
+void Server::RecordConfigFailure() { metrics_.models().RecordConfigFailure(); }
+
+bool Server::loading() const { return serving_ != nullptr && serving_->manager.busy(); }
 
 void Server::Drain() {
   if (!lifecycle_.Transition(ServerState::kDraining).ok()) return;
@@ -358,13 +326,14 @@ void Server::SetServing(bool serving) {
 
 void Server::ShutDown(absl::Duration grace) {
   self_probe_.reset();
+  if (serving_ != nullptr) serving_->manager.Stop();
   encoder_.Drain();
   orca_.Shutdown();
   reflection_.Shutdown();
   health_.Shutdown();
   const absl::Time deadline = absl::Now() + grace;
   absl::SleepFor(std::min(grace, kRefusalWindow));
-  listener_->Shutdown(deadline);
+  if (listener_ != nullptr) listener_->Shutdown(deadline);
   if (probes_ != nullptr) probes_->Shutdown(deadline);
   if (serving_ != nullptr) serving_->batcher->Drain();
   listener_.reset();

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <memory>
 
 #include "absl/status/status.h"
@@ -15,6 +14,7 @@
 #include "server/metrics/process_collector.h"
 #include "server/metrics/registry.h"
 #include "server/model_loader.h"
+#include "server/model_manager.h"
 #include "server/options.h"
 #include "server/security/authorizer.h"
 #include "server/security/credential_watcher.h"
@@ -40,7 +40,6 @@ class Server {
     Logger& logger;
     Lifecycle& lifecycle;
   };
-  using ModelLoader = std::function<absl::StatusOr<LoadedModel>(const ServerOptions&)>;
 
   // Listens; health says NOT_SERVING and calls are answered with UNAVAILABLE. Also starts /metrics.
   // UNAVAILABLE: an address cannot be listened on; NOT_FOUND, INVALID_ARGUMENT: credentials that
@@ -51,22 +50,33 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Loads the model and serves it. Blocks for seconds. LOADER's codes; FAILED_PRECONDITION: a stop
-  // was requested meanwhile. A model that does not give the vectors of its contexture_parity.json
-  // is loaded but not served: health stays NOT_SERVING, and calls are answered with UNAVAILABLE.
-  absl::Status Load(const ModelLoader& loader = LoadModel);
+  // Loads the models and serves them. Blocks for seconds. LOADER's codes, those of ModelSources and
+  // CheckMemory; FAILED_PRECONDITION: a stop was requested meanwhile. While a model does not give
+  // the vectors of its contexture_parity.json nothing is served: health stays NOT_SERVING, and
+  // calls are answered with UNAVAILABLE, until a reload succeeds.
+  absl::Status Load(ModelLoader loader = LoadModel);
+
+  // Makes the models those of OPTIONS, see ModelManager::Apply; of all else in OPTIONS what differs
+  // from the options of Bind is logged, and holds from the next start on. After Load; never blocks.
+  // DONE is called once, from any thread.
+  void Reload(const ServerOptions& options, ModelManager::AppliedDone done);
 
   // Ends well: health NOT_SERVING, the drain delay, no new work, everything admitted answered,
   // streams ended. Blocks for at most the delay plus the grace, and the computation of batches that
   // have begun.
   void Drain();
 
+  // The configuration could not be read again.
+  void RecordConfigFailure();
+  // Whether a model is being loaded, which cannot be stopped.
+  bool loading() const;
+
   int port() const { return listener_->port(); }       // of the gRPC listener
   int health_port() const { return probes_->port(); }  // only with --health-listen
   std::shared_ptr<grpc::Channel> InProcessChannel();
 
  private:
-  struct Serving;  // what exists once the model is loaded
+  struct Serving;  // what exists from Load on
 
   Server(const ServerOptions& options, const Context& context);
   absl::Status OpenTelemetry();
@@ -76,9 +86,7 @@ class Server {
   void StartSelfProbe();
   absl::Status ExposeMetrics();
   void SetServing(bool serving);
-  void LogPlan(const ServedModel& model) const;
-  // FAILED_PRECONDITION: the model does not give the vectors of its contexture_parity.json.
-  absl::Status CheckModelParity(const ServedModel& model);
+  void StartServing();
   void ShutDown(absl::Duration grace);
 
   const ServerOptions options_;
@@ -95,7 +103,7 @@ class Server {
   TaskService tasks_{encoder_};
   LoadReporter load_reporter_;
   OrcaService orca_;
-  std::atomic<const Batcher*> batcher_{nullptr};  // once the model is loaded
+  std::atomic<const Batcher*> batcher_{nullptr};  // from Load on
   std::unique_ptr<Serving> serving_;
   std::unique_ptr<MetricsExposer> exposer_;         // null: --metrics-listen is empty
   std::unique_ptr<CertificateStore> certificates_;  // null: plain text

@@ -32,7 +32,9 @@ const char* SignalName(int signal) {
 }  // namespace
 
 SignalAction ActionOf(int signal, int earlier_signals, ServerState state) {
-  if (signal == SIGHUP) return SignalAction::kIgnore;
+  if (signal == SIGHUP) {
+    return state == ServerState::kServing ? SignalAction::kReload : SignalAction::kIgnore;
+  }
   if (earlier_signals > 0) return SignalAction::kExitNow;
   return state == ServerState::kStarting ? SignalAction::kExit : SignalAction::kDrain;
 }
@@ -43,9 +45,10 @@ void BlockSignals() {
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away must not end the server
 }
 
-SignalThread::SignalThread(Lifecycle& lifecycle, Logger& logger)
+SignalThread::SignalThread(Lifecycle& lifecycle, Logger& logger, ReloadTrigger& reload)
     : lifecycle_(lifecycle),
       logger_(logger),
+      reload_(reload),
       signal_fd_(OpenSignalFd()),
       end_fd_(::eventfd(0, EFD_CLOEXEC)),
       thread_([this] { Run(); }) {}
@@ -79,7 +82,11 @@ void SignalThread::Act(int signal) {
   switch (ActionOf(signal, stop_requests_, lifecycle_.state())) {
     case SignalAction::kIgnore:
       logger_.Info("signal_ignored",
-                   {{"signal", SignalName(signal)}, {"reason", "nothing is reloaded"}});
+                   {{"signal", SignalName(signal)}, {"reason", Name(lifecycle_.state())}});
+      return;
+    case SignalAction::kReload:
+      logger_.Info("signal", {{"signal", SignalName(signal)}});
+      reload_.Fire();
       return;
     case SignalAction::kExitNow:
       logger_.Warning("stopped_at_once", {{"signal", SignalName(signal)}});

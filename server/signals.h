@@ -4,12 +4,14 @@
 
 #include "server/lifecycle.h"
 #include "server/log.h"
+#include "server/reload_trigger.h"
 
 namespace contexture {
 
 // What a signal asks for.
 enum class SignalAction {
-  kIgnore,   // SIGHUP: there is nothing to reload
+  kIgnore,   // SIGHUP before or after serving: there is nothing to reload
+  kReload,   // SIGHUP while serving
   kDrain,    // the first SIGTERM or SIGINT while serving
   kExit,     // the same while starting: nothing was admitted; exit code 0
   kExitNow,  // the second one: exit code 128 + signal, and admitted work is lost
@@ -24,7 +26,8 @@ void BlockSignals();
 // done in a signal handler.
 class SignalThread {
  public:
-  SignalThread(Lifecycle& lifecycle, Logger& logger);
+  // All outlive this. SIGHUP fires RELOAD.
+  SignalThread(Lifecycle& lifecycle, Logger& logger, ReloadTrigger& reload);
   ~SignalThread();
   SignalThread(const SignalThread&) = delete;
   SignalThread& operator=(const SignalThread&) = delete;
@@ -35,6 +38,7 @@ class SignalThread {
 
   Lifecycle& lifecycle_;
   Logger& logger_;
+  ReloadTrigger& reload_;
   int stop_requests_ = 0;
   const int signal_fd_;
   const int end_fd_;  // readable: the destructor waits

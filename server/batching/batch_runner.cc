@@ -125,6 +125,9 @@ SpanContext BatchRunner::Trace(absl::Span<const QueuedTask> tasks, const BatchRe
 
 void BatchRunner::Record(absl::Span<const QueuedTask> tasks, const BatchRecord& batch) {
   context_.metrics.RecordBatch(batch);
+  if (ModelRecorder* recorder = tasks.front().task.model->recorder) {
+    recorder->RecordBatch(batch.tokens, batch.compute_time);
+  }
   std::array<int64_t, kNumTrafficClasses> computed = {};
   int64_t abandoned = 0;
   for (const auto& [task, enqueued] : tasks) {

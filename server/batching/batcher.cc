@@ -59,6 +59,10 @@ class ThreadedBatcher final : public Batcher {
     absl::MutexLock lock(&mutex_);
     return scheduler_.Waiting(context_.clock.Now());
   }
+  CostModel CostsOf(const ModelGeneration& model) const override ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    return model.costs;
+  }
 
  private:
   // What a worker keeps from batch to batch so that taking one allocates nothing.

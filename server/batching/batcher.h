@@ -48,6 +48,8 @@ class Batcher {
   // Half of what may wait of this class waits.
   virtual bool crowded(TrafficClass traffic_class) const = 0;
   virtual QueueRecord waiting() const = 0;
+  // What has been learnt of MODEL's batches.
+  virtual CostModel CostsOf(const ModelGeneration& model) const = 0;
 };
 
 // The tasks' models have workspaces for num_workers workers.

@@ -21,10 +21,10 @@ std::vector<std::unique_ptr<Workspace>> NewWorkspaces(const Engine* engine, int 
 }  // namespace
 
 ModelGeneration::ModelGeneration(std::shared_ptr<const Engine> engine_to_share, int num_workers,
-                                 absl::Span<const CostSample> samples)
+                                 const CostModel& initial_costs)
     : id(NextId()),
       engine(std::move(engine_to_share)),
       workspaces(NewWorkspaces(engine.get(), num_workers)),
-      costs(samples) {}
+      costs(initial_costs) {}
 
 }  // namespace contexture

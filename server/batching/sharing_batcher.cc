@@ -57,6 +57,9 @@ class SharingBatcher final : public Batcher {
     return batcher_->crowded(traffic_class);
   }
   QueueRecord waiting() const override { return batcher_->waiting(); }
+  CostModel CostsOf(const ModelGeneration& model) const override {
+    return batcher_->CostsOf(model);
+  }
 
  private:
   // A request on its way in.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "server/metrics/instruments.h"
+#include "server/metrics/model_metrics.h"
 
 namespace contexture {
 namespace {
@@ -41,12 +42,6 @@ constexpr MetricName kSharing = {
     "Inputs of Encode by how they got their vectors: computed, joined to an equal input in flight, "
     "or cached."};
 constexpr MetricName kCacheBytes = {"contexture_cache_bytes", "Memory of the cache of results."};
-constexpr MetricName kParityCosine = {
-    "contexture_parity_min_cosine",
-    "Least cosine of the model's vectors to those of its contexture_parity.json."};
-constexpr MetricName kParityError = {
-    "contexture_parity_max_error",
-    "Largest absolute difference of the model's vectors to those of its contexture_parity.json."};
 constexpr MetricName kAbandoned = {"contexture_abandoned_tokens_total",
                                    "Tokens computed for callers who had left meanwhile."};
 constexpr MetricName kBatchItems = {"contexture_batch_items", "Inputs computed together."};
@@ -64,13 +59,6 @@ constexpr MetricName kExpired = {"contexture_expired_items_total",
 constexpr MetricName kCancelled = {"contexture_cancelled_items_total",
                                    "Inputs whose caller cancelled in the queue; not computed."};
 constexpr MetricName kBuildInfo = {"contexture_build_info", "1; what the server was built from."};
-constexpr MetricName kModelMinCosine = {
-    "contexture_model_min_cosine",
-    "Least cosine of the model's pooled vectors to those of precision f32, on built-in probes."};
-constexpr MetricName kModelMaxDifference = {
-    "contexture_model_max_difference",
-    "Largest absolute difference of the model's token vectors to those of precision f32."};
-constexpr MetricName kModelInfo = {"contexture_model_info", "1; the model that is served."};
 constexpr MetricName kWorkers = {"contexture_workers", "Threads that compute batches."};
 constexpr MetricName kServing = {"contexture_health_serving",
                                  "1 while the health service answers SERVING, else 0."};
@@ -196,6 +184,7 @@ struct ServerMetrics::Instruments {
         tokenize(AddHistogram(*owner, kTokenize, DurationBounds(kTenMicroseconds))),
         workers(AddGauge(*owner, kWorkers)),
         serving(AddGauge(*owner, kServing)),
+        models(*owner),
         access(*owner),
         batcher(*owner) {}
 
@@ -211,6 +200,7 @@ struct ServerMetrics::Instruments {
   Histogram& tokenize;
   Gauge& workers;
   Gauge& serving;
+  ModelMetrics models;
   AccessMetrics access;
   PrometheusBatcherMetrics batcher;
   std::atomic<int64_t> calls{0}, failed_calls{0};
@@ -258,28 +248,10 @@ void ServerMetrics::RecordTokenize(absl::Duration duration) {
   instruments_->tokenize.Observe(absl::ToDoubleSeconds(duration));
 }
 
-void ServerMetrics::SetAccuracy(double min_cosine, double max_difference) {
-  AddGauge(*instruments_->registry, kModelMinCosine, {}).Set(min_cosine);
-  AddGauge(*instruments_->registry, kModelMaxDifference, {}).Set(max_difference);
-}
-
-void ServerMetrics::SetParity(double min_cosine, double max_error) {
-  AddGauge(*instruments_->registry, kParityCosine, {}).Set(min_cosine);
-  AddGauge(*instruments_->registry, kParityError, {}).Set(max_error);
-}
-
-void ServerMetrics::SetModelInfo(const ModelLabels& labels) {
-  AddGauge(*instruments_->registry, kModelInfo,
-           {{"model", labels.model},
-            {"model_type", labels.model_type},
-            {"precision", labels.precision},
-            {"isa", labels.isa},
-            {"fingerprint", labels.fingerprint}})
-      .Set(1);
-}
-
 void ServerMetrics::SetWorkers(int workers) { instruments_->workers.Set(workers); }
 void ServerMetrics::SetServing(bool serving) { instruments_->serving.Set(serving ? 1 : 0); }
+
+ModelMetrics& ServerMetrics::models() { return instruments_->models; }
 
 AccessMetrics& ServerMetrics::access() { return instruments_->access; }
 

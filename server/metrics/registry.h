@@ -16,6 +16,8 @@ class Collectable;
 
 namespace contexture {
 
+class ModelMetrics;
+
 // The methods of EncoderService; the label `method`.
 enum class Method {
   kEncode,
@@ -31,15 +33,6 @@ enum class Method {
 // Why inputs were not admitted; the label `reason`.
 enum class RefusalReason { kQueueFull, kTooLate, kMemory, kDraining, kOther };
 
-// The labels of contexture_model_info.
-struct ModelLabels {
-  std::string model;       // the name that clients use
-  std::string model_type;  // "bert"
-  std::string precision;   // "f32"
-  std::string isa;         // "avx512"
-  std::string fingerprint;
-};
-
 // Counts since the start.
 struct ServerTotals {
   int64_t calls = 0;
@@ -48,8 +41,8 @@ struct ServerTotals {
 };
 
 // Every instrument of the server under /metrics. Label sets are closed and all series exist from
-// the start, so nothing that a client sends can add one; instruments are looked up once, here.
-// Thread safe; recording takes no lock but a histogram's own.
+// the start, but those of models, so nothing that a client sends can add one; instruments are
+// looked up once, here. Thread safe; recording takes no lock but a histogram's own.
 class ServerMetrics {
  public:
   explicit ServerMetrics(const BuildInfo& build = CurrentBuild());
@@ -69,18 +62,14 @@ class ServerMetrics {
   // The texts of one request were tokenized in DURATION.
   void RecordTokenize(absl::Duration duration);
 
-  // At the start, once; before it contexture_model_info has no series.
-  void SetModelInfo(const ModelLabels& labels);
-  // How far the model's precision is from f32 on the built-in probes.
-  void SetAccuracy(double min_cosine, double max_difference);
-  // How far the model is from its contexture_parity.json; before it there are no such series.
-  void SetParity(double min_cosine, double max_error);
   void SetWorkers(int workers);
   void SetServing(bool serving);
 
   ServerTotals totals() const;
   // What the batcher records into; lives as long as this object.
   BatcherMetrics& batcher();
+  // Models that come and go; lives as long as this object.
+  ModelMetrics& models();
   // Connections and credentials; lives as long as this object.
   AccessMetrics& access();
   // What an Exposer serves; holds the instruments alive.

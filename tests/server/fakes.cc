@@ -19,9 +19,10 @@ std::vector<uint32_t> WordIds(absl::string_view text) {
   return ids;
 }
 
-void WriteRow(absl::Span<const uint32_t> ids, const OutputSpec& spec, char* destination) {
+void WriteRow(absl::Span<const uint32_t> ids, const OutputSpec& spec, float offset,
+              char* destination) {
   for (int d = 0; d < spec.dimensions; ++d) {
-    float value = 0;
+    float value = offset;
     for (uint32_t id : ids) value += static_cast<float>(10 * id + d);
     if (spec.data_type == DataType::kFloat32) {
       std::memcpy(destination + d * sizeof(float), &value, sizeof(float));
@@ -46,12 +47,14 @@ void WriteHeadSlot(absl::Span<const uint32_t> ids, const OutputSlot& slot) {
   }
 }
 
-void WriteSlot(absl::Span<const uint32_t> ids, const OutputSlot& slot) {
+void WriteSlot(absl::Span<const uint32_t> ids, float offset, const OutputSlot& slot) {
   if (slot.spec.kind == OutputKind::kHead) return WriteHeadSlot(ids, slot);
-  if (slot.spec.kind == OutputKind::kPooled) return WriteRow(ids, slot.spec, slot.destination);
+  if (slot.spec.kind == OutputKind::kPooled) {
+    return WriteRow(ids, slot.spec, offset, slot.destination);
+  }
   const size_t row_bytes = OutputBytes(slot.spec, 1);
   for (size_t row = 0; row < ids.size(); ++row) {
-    WriteRow(ids.subspan(row, 1), slot.spec, slot.destination + row * row_bytes);
+    WriteRow(ids.subspan(row, 1), slot.spec, offset, slot.destination + row * row_bytes);
   }
 }
 
@@ -99,7 +102,8 @@ absl::Status FakeEngine::Run(const PackedBatch& batch, const OutputPlan& plan, W
   }
   for (int i = 0; i < batch.num_sequences(); ++i) {
     const auto ids = batch.ids.subspan(batch.offsets[i], batch.length(i));
-    for (uint32_t s = plan.offsets[i]; s < plan.offsets[i + 1]; ++s) WriteSlot(ids, plan.slots[s]);
+    for (uint32_t s = plan.offsets[i]; s < plan.offsets[i + 1]; ++s)
+      WriteSlot(ids, offset_, plan.slots[s]);
     plan.non_finite[i] = std::count(ids.begin(), ids.end(), kPoisonId) > 0 ? 1 : 0;
   }
   return absl::OkStatus();
@@ -204,10 +208,10 @@ ServedModel FakeServedModel(const Tokenizer* tokenizer) {
           .server_version = "1.2.3"};
 }
 
-std::string FakePooled(const std::vector<uint32_t>& ids) {
+std::string FakePooled(const std::vector<uint32_t>& ids, float offset) {
   const OutputSpec spec{.dimensions = FakeEngineInfo().config.hidden_size};
   std::string data(OutputBytes(spec, 1), '\0');
-  WriteRow(ids, spec, data.data());
+  WriteRow(ids, spec, offset, data.data());
   return data;
 }
 

@@ -24,10 +24,12 @@ float FakeLogit(const std::vector<uint32_t>& ids, int output);
 HeadConfig FakeClassifier(const std::vector<std::string>& labels);
 
 // Vectors that tell which ids they come from: element d of a token is 10 * id + d, pooled vectors
-// are the sum over the tokens. No normalisation. Thread safe.
+// are the sum over the tokens. No normalisation. Another OFFSET, added to each element, makes
+// another model, which should have another fingerprint. Thread safe.
 class FakeEngine final : public Engine {
  public:
-  explicit FakeEngine(EngineInfo info = FakeEngineInfo()) : info_(std::move(info)) {}
+  explicit FakeEngine(EngineInfo info = FakeEngineInfo(), float offset = 0)
+      : info_(std::move(info)), offset_(offset) {}
   const EngineInfo& info() const override { return info_; }
   std::unique_ptr<Workspace> NewWorkspace() const override { return std::make_unique<Workspace>(); }
   absl::Status Run(const PackedBatch& batch, const OutputPlan& plan,
@@ -42,6 +44,7 @@ class FakeEngine final : public Engine {
 
  private:
   const EngineInfo info_;
+  const float offset_;
   mutable absl::Mutex mutex_;
   mutable bool running_ ABSL_GUARDED_BY(mutex_) = true;
   mutable int waiting_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -68,6 +71,6 @@ class FakeTokenizer final : public Tokenizer {
 ServedModel FakeServedModel(const Tokenizer* tokenizer);
 
 // The pooled vector that FakeEngine gives for IDS, as Tensor.data.
-std::string FakePooled(const std::vector<uint32_t>& ids);
+std::string FakePooled(const std::vector<uint32_t>& ids, float offset = 0);
 
 }  // namespace contexture::test_support

@@ -120,6 +120,7 @@ TEST(FlagsTest, BadFilesAreRefusedByKey) {
   EXPECT_THAT(ParseConfig("threads: 1\nthreads: 2"), StatusIs(kInvalid, HasSubstr("twice")));
   EXPECT_THAT(ParseConfig("- a"), StatusIs(kInvalid, HasSubstr("mapping")));
   EXPECT_THAT(ParseConfig("a: [b"), StatusIs(kInvalid, HasSubstr("config file")));
+  EXPECT_THAT(ParseConfig("model: [a, {b: c}]"), StatusIs(kInvalid, HasSubstr("model")));
   EXPECT_THAT(ParseConfig(""), IsOk());
 }
 

@@ -58,7 +58,8 @@ TEST(SignalsTest, ActionsFollowSignalStateAndCount) {
     ServerState state;
     SignalAction action;
   } rows[] = {
-      {SIGHUP, 0, ServerState::kServing, SignalAction::kIgnore},
+      {SIGHUP, 0, ServerState::kServing, SignalAction::kReload},
+      {SIGHUP, 0, ServerState::kStarting, SignalAction::kIgnore},
       {SIGHUP, 1, ServerState::kDraining, SignalAction::kIgnore},
       {SIGTERM, 0, ServerState::kStarting, SignalAction::kExit},
       {SIGINT, 0, ServerState::kServing, SignalAction::kDrain},
@@ -77,19 +78,23 @@ void RunUntilSignals(const std::vector<int>& signals) {
   BlockSignals();
   Logger logger(LogFormat::kText);
   Lifecycle lifecycle;
-  SignalThread thread(lifecycle, logger);
+  ReloadTrigger reload;
+  SignalThread thread(lifecycle, logger, reload);
   if (!lifecycle.Transition(ServerState::kServing).ok()) std::_Exit(99);
   for (int signal : signals) {
     ::kill(::getpid(), signal);
     if (signal == SIGTERM) lifecycle.WaitForStopRequest();
+    if (signal == SIGHUP && reload.Await(absl::Seconds(60)) != ReloadTrigger::Event::kFired) {
+      std::_Exit(97);
+    }
   }
   if (signals.size() > 2) ::pause();
   std::_Exit(lifecycle.state() == ServerState::kServing ? 0 : 98);
 }
 
-TEST(SignalsDeathTest, HangupIsIgnoredAndTermAsksForTheEnd) {
+TEST(SignalsDeathTest, HangupReloadsAndTermAsksForTheEnd) {
   ::testing::FLAGS_gtest_death_test_style = "threadsafe";
-  EXPECT_EXIT(RunUntilSignals({SIGHUP, SIGTERM}), ::testing::ExitedWithCode(0), "signal_ignored");
+  EXPECT_EXIT(RunUntilSignals({SIGHUP, SIGTERM}), ::testing::ExitedWithCode(0), "SIGHUP");
 }
 
 TEST(SignalsDeathTest, SecondSignalEndsAtOnce) {

@@ -131,7 +131,7 @@ TEST(ServerTest, ModelThatCannotBeLoadedIsTheLoadersError) {
   Lifecycle lifecycle;
   auto server = Server::Bind(TestServer::DefaultOptions(), {logger, lifecycle});
   ASSERT_TRUE(server.ok());
-  EXPECT_THAT((*server)->Load([](const ServerOptions&) {
+  EXPECT_THAT((*server)->Load([](const LoadRequest&, const ServerOptions&) {
     return absl::StatusOr<LoadedModel>(absl::NotFoundError("no config.json"));
   }),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("config.json")));

@@ -39,10 +39,11 @@ class TestServer {
   }
 
   void Load() {
-    EXPECT_THAT(server_->Load([this](const ServerOptions&) -> absl::StatusOr<LoadedModel> {
-      auto engine = std::make_unique<FakeEngine>(info_);
+    EXPECT_THAT(server_->Load([this](const LoadRequest&,
+                                     const ServerOptions&) -> absl::StatusOr<LoadedModel> {
+      auto engine = std::make_shared<FakeEngine>(info_);
       engine_ = engine.get();
-      return LoadedModel{std::move(engine), std::make_unique<FakeTokenizer>()};
+      return LoadedModel{std::move(engine), std::make_shared<FakeTokenizer>()};
     }),
                 IsOk());
   }

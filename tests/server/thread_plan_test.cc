@@ -2,7 +2,6 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/model_loader.h"
 
 namespace contexture {
 namespace {
@@ -32,16 +31,6 @@ TEST(ThreadPlanTest, OptionsWin) {
   EXPECT_EQ(plan.engine_workers, 3);
   EXPECT_EQ(plan.tokenizer_threads, 5);
   EXPECT_THAT(plan.reason, HasSubstr("--threads=3"));
-}
-
-TEST(ModelNameTest, IsTheDirectorysLastPartUnlessGiven) {
-  ServerOptions options;
-  for (const char* path : {"models/bert", "models/bert/", "models/bert/.", "/a/b/../bert//"}) {
-    options.model = path;
-    EXPECT_EQ(ModelName(options), "bert") << path;
-  }
-  options.model_name = "mine";
-  EXPECT_EQ(ModelName(options), "mine");
 }
 
 }  // namespace

@@ -215,14 +215,13 @@ TEST_F(BatchPolicyTest, BatchIsOfOneModelAndTheOthersKeepTheirOrder) {
   EXPECT_THAT(Take(), IsEmpty());
 }
 
-TEST_F(BatchPolicyTest, SmallBatchIsNotToppedUpWithAnotherModel) {
+TEST_F(BatchPolicyTest, SmallBatchIsToppedUpWithItsOwnModelOnly) {
   const auto one = AModel(), other = AModel();
   Add({.tokens = 5, .model = one});
-  Add({.tokens = 5, .traffic_class = TrafficClass::kBulk, .model = other});
-  Add({.tokens = 5, .traffic_class = TrafficClass::kBulk, .model = one});
-  EXPECT_EQ(Take().size(), 1u);
-  EXPECT_EQ(Take().size(), 1u);
-  EXPECT_EQ(Take().size(), 1u);
+  Add({.tokens = 5, .traffic_class = kBulk, .model = other});
+  Add({.tokens = 5, .traffic_class = kBulk, .model = one});
+  EXPECT_THAT(Take(), ElementsAre(0, 2));
+  EXPECT_THAT(Take(), ElementsAre(1));
 }
 
 TEST_F(BatchPolicyTest, SearchPastOtherModelsIsBounded) {

@@ -281,6 +281,7 @@ TEST_F(BatcherTest, FullQueueRefusesAndLeavesTheTasksToTheCaller) {
   KeepWorkersBusy();
   ASSERT_THAT(Schedule(NewProbe().MakeTaskOfLength(8)), IsOk());
   std::vector<Task> tasks = Alone(NewProbe().MakeTaskOfLength(3));
+  tasks[0].model = model_;
   EXPECT_THAT(batcher_->Schedule(tasks),
               StatusIs(absl::StatusCode::kResourceExhausted,
                        AllOf(HasSubstr("8 tokens are waiting"), HasSubstr("limit is 10"))));
@@ -407,7 +408,10 @@ struct Tally {
   int refused = 0;
 };
 
-void ScheduleMany(Batcher& batcher, const Clock& clock, int seed, Tally& tally) {
+using Models = std::vector<std::shared_ptr<ModelGeneration>>;
+
+void ScheduleMany(Batcher& batcher, const Clock& clock, const Models& models, int seed,
+                  Tally& tally) {
   std::mt19937 random(seed);
   for (int request = 0; request < 150; ++request) {
     std::vector<Task> tasks;
@@ -420,6 +424,8 @@ void ScheduleMany(Batcher& batcher, const Clock& clock, int seed, Tally& tally) 
       tasks.back().cancelled = std::make_shared<std::atomic<bool>>(random() % 20 == 0);
     }
     const size_t count = tasks.size();
+    const auto& model = models[random() % models.size()];
+    for (Task& task : tasks) task.model = model;
     if (batcher.Schedule(tasks).ok()) continue;
     ++tally.refused;
     for (size_t i = 0; i < count; ++i) tally.probes.pop_back();
@@ -429,10 +435,11 @@ void ScheduleMany(Batcher& batcher, const Clock& clock, int seed, Tally& tally) 
 TEST_F(BatcherTest, EveryTaskOfManyThreadsIsAnsweredOnce) {
   Start({.num_workers = 3, .max_batch_tokens = 64, .queue = {.max_tokens = 400}});
   constexpr int kThreads = 8;
+  const Models models = {model_, GenerationOf(engine_, 3), GenerationOf(engine_, 3)};
   std::vector<Tally> tallies(kThreads);
   std::vector<std::thread> threads;
   for (int i = 0; i < kThreads; ++i) {
-    threads.emplace_back([&, i] { ScheduleMany(*batcher_, clock_, i, tallies[i]); });
+    threads.emplace_back([&, i] { ScheduleMany(*batcher_, clock_, models, i, tallies[i]); });
   }
   for (std::thread& thread : threads) thread.join();
   batcher_->Drain();

@@ -172,7 +172,8 @@ int TaskProbe::answers() const {
 std::shared_ptr<ModelGeneration> GenerationOf(const Engine& engine, int num_workers,
                                               absl::Span<const CostSample> samples) {
   return std::make_shared<ModelGeneration>(
-      std::shared_ptr<const Engine>(std::shared_ptr<void>(), &engine), num_workers, samples);
+      std::shared_ptr<const Engine>(std::shared_ptr<void>(), &engine), num_workers,
+      CostModel(samples));
 }
 
 std::vector<Task> Alone(Task task) {

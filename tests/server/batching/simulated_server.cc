@@ -7,7 +7,8 @@ namespace contexture::test_support {
 
 SimulatedServer::SimulatedServer(const Options& options)
     : options_(options),
-      model_(std::make_shared<ModelGeneration>(nullptr, options.workers, MeasureAtStart())),
+      model_(
+          std::make_shared<ModelGeneration>(nullptr, options.workers, CostModel(MeasureAtStart()))),
       scheduler_({.num_workers = options.workers,
                   .policy = {.max_batch_tokens = options.max_batch_tokens},
                   .queue = options.queue,

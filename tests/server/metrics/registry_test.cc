@@ -12,6 +12,7 @@
 #include "prometheus/metric_family.h"
 #include "prometheus/text_serializer.h"
 #include "server/metrics/instruments.h"
+#include "server/metrics/model_metrics.h"
 
 namespace contexture {
 namespace {
@@ -70,7 +71,9 @@ const char* TypeName(MetricType type) {
 
 TEST(ServerMetricsTest, FamiliesAreThese) {
   ServerMetrics metrics;
-  metrics.SetModelInfo({});
+  metrics.models().SetServed({});
+  metrics.models().SetParity("", 1.0, 0.0);
+  metrics.models().RecorderOf("").RecordBatch(1, absl::Seconds(1));
   std::set<std::string> families;
   for (const MetricFamily& family : metrics.collectable()->Collect()) {
     EXPECT_FALSE(family.help.empty()) << family.name;
@@ -95,8 +98,13 @@ TEST(ServerMetricsTest, FamiliesAreThese) {
           "contexture_connections_refused_total counter", "contexture_accept_delays_total counter",
           "contexture_credential_reload_failures_total counter",
           "contexture_unauthorized_calls_total counter", "contexture_build_info gauge",
-          "contexture_model_info gauge", "contexture_workers gauge",
-          "contexture_health_serving gauge"));
+          "contexture_model_info gauge", "contexture_model_min_cosine gauge",
+          "contexture_model_max_difference gauge", "contexture_parity_min_cosine gauge",
+          "contexture_parity_max_error gauge", "contexture_model_tokens_total counter",
+          "contexture_model_compute_seconds_total counter",
+          "contexture_model_changes_total counter", "contexture_loaded_models gauge",
+          "contexture_loaded_model_bytes gauge", "contexture_config_reload_failures_total counter",
+          "contexture_workers gauge", "contexture_health_serving gauge"));
 }
 
 TEST(ServerMetricsTest, RequestIsCountedByMethodAndCode) {
@@ -186,19 +194,52 @@ TEST(ServerMetricsTest, StateIsShown) {
   ServerMetrics metrics;
   metrics.SetWorkers(6);
   metrics.SetServing(true);
-  metrics.SetModelInfo({.model = "minilm",
-                        .model_type = "bert",
-                        .precision = "f32",
-                        .isa = "avx512",
-                        .fingerprint = "abc"});
+  metrics.models().SetServed({.model = "minilm",
+                              .model_type = "bert",
+                              .precision = "f32",
+                              .isa = "avx512",
+                              .fingerprint = "abc"});
   EXPECT_THAT(
       NonZeroSamples(metrics),
       UnorderedElementsAre(Pair("contexture_workers", 6), Pair("contexture_health_serving", 1),
                            Pair("contexture_model_info{fingerprint=abc,isa=avx512,"
                                 "model=minilm,model_type=bert,precision=f32}",
-                                1)));
+                                1),
+                           Pair("contexture_model_min_cosine{model=minilm}", 1)));
   metrics.SetServing(false);
   EXPECT_EQ(Samples(metrics).at("contexture_health_serving"), 0);
+}
+
+TEST(ServerMetricsTest, SeriesOfAModelComeAndGoWithIt) {
+  ServerMetrics metrics;
+  ModelMetrics& models = metrics.models();
+  models.SetServed({.model = "a", .fingerprint = "1", .min_cosine = 0.5, .max_difference = 0.25});
+  models.SetParity("a", 0.75, 0.125);
+  models.RecorderOf("a").RecordBatch(10, absl::Seconds(2));
+  models.SetServed({.model = "a", .fingerprint = "2", .min_cosine = 0.5, .max_difference = 0.25});
+  models.RecorderOf("a").RecordBatch(10, absl::Seconds(2));
+  models.RecordChange(ModelChange::kReplace, true);
+  models.RecordChange(ModelChange::kUnload, false);
+  models.SetLoaded(2, 4096);
+  models.RecordConfigFailure();
+  const auto tokens = Pair("contexture_model_tokens_total{model=a}", 20);
+  const auto seconds = Pair("contexture_model_compute_seconds_total{model=a}", 4);
+  const auto replaced = Pair("contexture_model_changes_total{change=replace,result=ok}", 1);
+  const auto kept = Pair("contexture_model_changes_total{change=unload,result=failed}", 1);
+  const auto loaded = Pair("contexture_loaded_models", 2);
+  const auto bytes = Pair("contexture_loaded_model_bytes", 4096);
+  const auto unread = Pair("contexture_config_reload_failures_total", 1);
+  EXPECT_THAT(
+      NonZeroSamples(metrics),
+      UnorderedElementsAre(
+          Pair("contexture_model_info{fingerprint=2,isa=,model=a,model_type=,precision=}", 1),
+          Pair("contexture_model_min_cosine{model=a}", 0.5),
+          Pair("contexture_model_max_difference{model=a}", 0.25), tokens, seconds, replaced, kept,
+          loaded, bytes, unread))
+      << "the parity was that of the model before";
+  models.Remove("a");
+  EXPECT_THAT(NonZeroSamples(metrics),
+              UnorderedElementsAre(tokens, seconds, replaced, kept, loaded, bytes, unread));
 }
 
 TEST(ServerMetricsTest, BuildInfoTellsTheVersions) {
