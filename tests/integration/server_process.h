@@ -40,6 +40,8 @@ class ServerProcess {
   // A connection of its own to the server, with a limit on received messages of 64 MiB.
   std::shared_ptr<grpc::Channel> NewChannel() const;
   int port() const { return port_; }
+  // For a process that was given its own arguments: where it listens.
+  void SetPort(int port) { port_ = port; }
   int metrics_port() const { return metrics_port_; }
   std::string standard_error() const;
 
