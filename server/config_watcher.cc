@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <optional>
 #include <utility>
 
 #include "core/base/text_file.h"
@@ -9,8 +10,7 @@
 namespace contexture {
 
 ConfigWatcher::ConfigWatcher(const Options& options, ReloadTrigger& trigger, OnReload on_reload)
-    : options_(options), trigger_(trigger), on_reload_(std::move(on_reload)) {
-  Changed();
+    : options_(options), trigger_(trigger), on_reload_(std::move(on_reload)), text_(options.text) {
   thread_ = std::thread([this] { Watch(); });
 }
 
@@ -40,8 +40,8 @@ void ConfigWatcher::Watch() {
 bool ConfigWatcher::Changed() {
   if (options_.path.empty()) return false;
   std::optional<std::string> text = ReadTextFile(options_.path);
-  if (!text || text == text_) return false;
-  text_ = std::move(text);
+  if (!text || *text == text_) return false;
+  text_ = *std::move(text);
   return true;
 }
 

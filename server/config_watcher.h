@@ -1,7 +1,6 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 #include <string>
 #include <thread>
 
@@ -15,9 +14,10 @@ namespace contexture {
 class ConfigWatcher {
  public:
   struct Options {
-    std::string path;  // of the configuration file; empty: there is none
+    std::string path = {};  // of the configuration file; empty: there is none
+    std::string text = {};  // what was read of it before
     // How often the file is looked at; zero: only the trigger counts.
-    absl::Duration interval;
+    absl::Duration interval = absl::ZeroDuration();
   };
   // REASON: "SIGHUP" or "config_changed". Called from the watcher's thread, one call after another.
   using OnReload = std::function<void(const char* reason)>;
@@ -35,7 +35,7 @@ class ConfigWatcher {
   const Options options_;
   ReloadTrigger& trigger_;
   const OnReload on_reload_;
-  std::optional<std::string> text_;
+  std::string text_;
   std::thread thread_;  // last: starts when all is there
 };
 

@@ -279,6 +279,11 @@ std::vector<Flag> SecurityFlags() {
                  [](ServerOptions& o) -> std::string& { return o.tls.client_ca; }),
       BoolFlag("allow-plaintext", "Take unencrypted connections from other machines",
                [](ServerOptions& o) -> bool& { return o.allow_plaintext; }),
+      BoolFlag(
+          "admin",
+          "Serve contexture.v1.AdminService, which loads and unloads models; needs --token-file "
+          "where other machines reach --listen",
+          [](ServerOptions& o) -> bool& { return o.admin; }),
       StringFlag("token-file",
                  "File of the SHA-256 of bearer tokens, of which callers need one; empty: none",
                  [](ServerOptions& o) -> std::string& { return o.token_file; }),

@@ -162,12 +162,6 @@ std::string ConfigPath(const CommandLine& line, const Environment& environment) 
   return value != nullptr ? value : "";
 }
 
-absl::StatusOr<std::map<std::string, std::string>> ReadConfig(const std::string& path) {
-  if (path.empty()) return std::map<std::string, std::string>();
-  CTX_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  return ParseConfig(text);
-}
-
 // The text of a key's value in the file.
 absl::StatusOr<std::string> ValueOf(const Flag& flag, const YAML::Node& node) {
   if (node.IsScalar()) return node.Scalar();
@@ -231,7 +225,10 @@ absl::StatusOr<ParsedFlags> ParseFlags(int argc, const char* const* argv,
     return parsed;
   }
   parsed.config_path = ConfigPath(line, environment);
-  CTX_ASSIGN_OR_RETURN(const auto file, ReadConfig(parsed.config_path));
+  if (!parsed.config_path.empty()) {
+    CTX_ASSIGN_OR_RETURN(parsed.config_text, ReadFile(parsed.config_path));
+  }
+  CTX_ASSIGN_OR_RETURN(const auto file, ParseConfig(parsed.config_text));
   CTX_RETURN_IF_ERROR(ApplyAll(line, file, environment, parsed.options));
   if (line.print_config) {
     parsed.print_and_exit = ConfigText(parsed.options);

@@ -39,6 +39,7 @@ struct ParsedFlags {
   // Not empty: print this on standard output and exit with 0 (--help, --version, --print-config).
   std::string print_and_exit;
   std::string config_path;  // empty: no file was read
+  std::string config_text;  // of that file
 };
 
 // Command line over environment over file over default. INVALID_ARGUMENT: an unknown flag or key

@@ -21,8 +21,8 @@ int64_t ModelBytes(const EngineInfo& info, int num_workers);
 // instead of refusing at once.
 absl::Status CheckMemory(absl::string_view what, int64_t bytes, int64_t loaded, int64_t limit);
 
-// The bytes of the weights in DIRECTORY as they lie there: about the least that its model takes. 0:
-// they cannot be read.
+// The bytes of the weights in DIRECTORY as they lie there: about the least that loading them takes,
+// in any precision, because each is compared with float32. 0: they cannot be read.
 int64_t WeightFileBytes(const std::string& directory);
 
 }  // namespace contexture

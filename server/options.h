@@ -104,6 +104,9 @@ struct ServerOptions {
   absl::Duration drain_delay = absl::ZeroDuration();
 
   bool reflection = true;
+  // AdminService: whoever may call it can load any directory of this machine. Off: few need it, and
+  // SIGHUP does the same.
+  bool admin = false;
   // Load reports for balancers (ORCA): a trailer of each call, and a service. Off: only balancers
   // that weigh servers read them, and they tell callers how busy the server is.
   bool load_reports = false;

@@ -59,8 +59,10 @@ int Serve(const ParsedFlags& flags, const Arguments& arguments, Logger& logger) 
     return IsMistake(loaded) ? kExitMistake : kExitFailed;
   }
   ConfigWatcher watcher(
-      {.path = flags.config_path, .interval = options.config_reload_interval}, reload,
-      [&](const char* reason) { ReloadModels(arguments, **server, logger, reason); });
+      {.path = flags.config_path,
+       .text = flags.config_text,
+       .interval = options.config_reload_interval},
+      reload, [&](const char* reason) { ReloadModels(arguments, **server, logger, reason); });
   lifecycle.WaitForStopRequest();
   (*server)->Drain();
   // A load cannot be stopped, and nobody needs it any more.

@@ -49,6 +49,7 @@ std::vector<std::string> ServiceNames(const ServerOptions& options) {
       grpc::health::v1::Health::service_full_name(),
       grpc::reflection::v1::ServerReflection::service_full_name(),
       grpc::reflection::v1alpha::ServerReflection::service_full_name()};
+  if (options.admin) names.emplace_back(v1::AdminService::service_full_name());
   if (options.load_reports) {
     names.emplace_back(xds::service::orca::v3::OpenRcaService::service_full_name());
   }
@@ -143,7 +144,8 @@ Server::Server(const ServerOptions& options, const Context& context)
       orca_([this] {
         const Batcher* batcher = batcher_;
         return load_reporter_.Now(batcher != nullptr ? batcher->waiting() : QueueRecord());
-      }) {}
+      }),
+      admin_(Clock::Steady(), metrics_) {}
 
 Server::~Server() {
   // Also when the start failed between the two.
@@ -186,6 +188,7 @@ absl::Status Server::OpenCredentials() {
   encoder_.Authorize(*authorizer_);
   reflection_.Authorize(*authorizer_);
   orca_.Authorize(*authorizer_);
+  admin_.Authorize(*authorizer_);
   if (options_.tls.enabled()) {
     CTX_ASSIGN_OR_RETURN(certificates_, CertificateStore::Open(options_.tls));
   }
@@ -228,6 +231,7 @@ absl::Status Server::StartListening() {
     builder.RegisterService(reflection_.v1alpha());
   }
   if (options_.load_reports) builder.RegisterService(&orca_);
+  if (options_.admin) builder.RegisterService(&admin_);
   CTX_ASSIGN_OR_RETURN(listener_,
                        GrpcListener::Start({.address = options_.listen,
                                             .credentials = std::move(credentials),
@@ -280,6 +284,7 @@ absl::Status Server::Load(ModelLoader loader) {
   CTX_ASSIGN_OR_RETURN(const bool ready, serving_->manager.Start(sources));
   CTX_RETURN_IF_ERROR(lifecycle_.Transition(ServerState::kServing));
   metrics_.SetWorkers(threads_.engine_workers);
+  admin_.Serve(serving_->manager);
   if (!ready) return absl::OkStatus();
   StartServing();
   logger_.Info(absl::StrCat("serving on ", options_.listen),

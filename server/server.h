@@ -19,6 +19,7 @@
 #include "server/security/authorizer.h"
 #include "server/security/credential_watcher.h"
 #include "server/security/transport.h"
+#include "server/services/admin_service.h"
 #include "server/services/call_log.h"
 #include "server/services/encoder_service.h"
 #include "server/services/health_service.h"
@@ -103,6 +104,7 @@ class Server {
   TaskService tasks_{encoder_};
   LoadReporter load_reporter_;
   OrcaService orca_;
+  AdminService admin_;
   std::atomic<const Batcher*> batcher_{nullptr};  // from Load on
   std::unique_ptr<Serving> serving_;
   std::unique_ptr<MetricsExposer> exposer_;         // null: --metrics-listen is empty

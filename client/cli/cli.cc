@@ -45,8 +45,8 @@ ExitCode RunCli(int argc, const char* const* argv, Terminal& terminal) {
   // --server and its like may stand before or after the subcommand.
   app.fallthrough();
   app.require_subcommand(1);
-  const std::array<std::unique_ptr<Command>, 6> commands = {
-      NewEncodeCommand(),  NewTokenizeCommand(), NewModelCommand(),
+  const std::array<std::unique_ptr<Command>, 7> commands = {
+      NewEncodeCommand(),  NewTokenizeCommand(), NewModelCommand(), NewModelsCommand(),
       NewInspectCommand(), NewHealthCommand(),   NewBenchCommand()};
   for (const auto& command : commands) {
     command->AddOptions(*app.add_subcommand(command->name(), command->description()));

@@ -56,6 +56,7 @@ std::unique_ptr<Command> NewBenchCommand();
 std::unique_ptr<Command> NewEncodeCommand();
 std::unique_ptr<Command> NewTokenizeCommand();
 std::unique_ptr<Command> NewModelCommand();
+std::unique_ptr<Command> NewModelsCommand();
 std::unique_ptr<Command> NewHealthCommand();
 std::unique_ptr<Command> NewInspectCommand();
 

@@ -18,6 +18,7 @@ constexpr CodeName kCodes[] = {
     {absl::StatusCode::kInvalidArgument, "INVALID_ARGUMENT"},
     {absl::StatusCode::kDeadlineExceeded, "DEADLINE_EXCEEDED"},
     {absl::StatusCode::kNotFound, "NOT_FOUND"},
+    {absl::StatusCode::kAlreadyExists, "ALREADY_EXISTS"},
     {absl::StatusCode::kResourceExhausted, "RESOURCE_EXHAUSTED"},
     {absl::StatusCode::kFailedPrecondition, "FAILED_PRECONDITION"},
     {absl::StatusCode::kUnimplemented, "UNIMPLEMENTED"},

@@ -16,8 +16,9 @@ using prometheus::Histogram;
 using prometheus::Registry;
 
 // By Method.
-constexpr std::array kMethods = {"encode",  "encode_stream", "tokenize", "get_model",
-                                 "inspect", "attend",        "classify", "rerank"};
+constexpr std::array kMethods = {"encode",      "encode_stream", "tokenize",     "get_model",
+                                 "inspect",     "attend",        "classify",     "rerank",
+                                 "list_models", "load_model",    "reload_model", "unload_model"};
 
 constexpr MetricName kRequests = {"contexture_requests_total", "Calls answered."};
 constexpr MetricName kRequestDuration = {"contexture_request_duration_seconds",
@@ -144,6 +145,7 @@ bool IsOurs(absl::StatusCode code) {
     case absl::StatusCode::kCancelled:
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kAlreadyExists:
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kUnimplemented:
       return false;

@@ -18,7 +18,7 @@ namespace contexture {
 
 class ModelMetrics;
 
-// The methods of EncoderService; the label `method`.
+// The methods of EncoderService and TaskService, then of AdminService; the label `method`.
 enum class Method {
   kEncode,
   kEncodeStream,
@@ -28,6 +28,10 @@ enum class Method {
   kAttend,
   kClassify,
   kRerank,
+  kListModels,
+  kLoadModel,
+  kReloadModel,
+  kUnloadModel
 };
 
 // Why inputs were not admitted; the label `reason`.

@@ -136,6 +136,11 @@ absl::Status CheckTransport(const ServerOptions& options) {
   if (tls.certificate.empty() && !tls.client_ca.empty()) {
     return absl::InvalidArgumentError("--tls-client-ca needs --tls-certificate and --tls-key");
   }
+  if (options.admin && options.token_file.empty() && !IsLoopback(options.listen)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--admin lets whoever reaches --listen=", options.listen,
+        " load models: give --token-file, or listen on the loopback or a unix socket"));
+  }
   if (tls.enabled() || options.allow_plaintext || IsLoopback(options.listen)) {
     return absl::OkStatus();
   }

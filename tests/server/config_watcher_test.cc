@@ -52,8 +52,8 @@ TEST(ConfigWatcherTest, OtherTextInTheFileReloads) {
   ASSERT_THAT(WriteFile(path, "model: a"), IsOk());
   ReloadTrigger trigger;
   Reasons reasons;
-  const ConfigWatcher watcher({.path = path, .interval = absl::Milliseconds(1)}, trigger,
-                              reasons.Recorder());
+  const ConfigWatcher watcher({.path = path, .text = "model: a", .interval = absl::Milliseconds(1)},
+                              trigger, reasons.Recorder());
   ASSERT_THAT(WriteFile(path, "model: b"), IsOk());
   EXPECT_THAT(reasons.Await(1), ElementsAre("config_changed"));
   trigger.Fire();

@@ -48,6 +48,31 @@ TEST(FlagsTest, EveryFlagReadsWhatItPrints) {
   }
 }
 
+TEST(FlagsTest, ModelsMayBeSeveral) {
+  const test_support::TemporaryDirectory directory;
+  const std::string path = directory.File("config.yaml");
+  ASSERT_THAT(test_support::WriteFile(path, "model: [/m/a, b=/m/c]\n"), IsOk());
+  auto listed = Parse({"--config", path.c_str()});
+  ASSERT_THAT(listed, IsOk());
+  EXPECT_EQ(listed->options.model, "/m/a,b=/m/c");
+  EXPECT_EQ(listed->config_path, path);
+  auto repeated = Parse({"--model=/m/a", "--model", "b=/m/c"});
+  ASSERT_THAT(repeated, IsOk());
+  EXPECT_EQ(repeated->options.model, "/m/a,b=/m/c");
+  EXPECT_EQ(Parse({"--model=/m/a,b=/m/c"})->options.model, "/m/a,b=/m/c");
+  EXPECT_THAT(Parse({"--model=/m/a", "--model=/n/a"}), StatusIs(kInvalid, HasSubstr("'a'")));
+}
+
+TEST(FlagsTest, AdminNeedsATokenWhereOthersReachIt) {
+  EXPECT_THAT(Parse({"--model=m", "--admin=true"}), IsOk());
+  EXPECT_THAT(Parse({"--model=m", "--admin=true", "--listen=unix:/tmp/s"}), IsOk());
+  EXPECT_THAT(Parse({"--model=m", "--admin=true", "--listen=0.0.0.0:1", "--allow-plaintext=true"}),
+              StatusIs(kInvalid, HasSubstr("0.0.0.0:1")));
+  EXPECT_THAT(Parse({"--model=m", "--admin=true", "--listen=0.0.0.0:1", "--allow-plaintext=true",
+                     "--token-file=t"}),
+              IsOk());
+}
+
 TEST(FlagsTest, CommandLineWinsOverEnvironmentWinsOverFile) {
   const test_support::TemporaryDirectory directory;
   const std::string path = directory.File("config.yaml");

@@ -7,6 +7,7 @@
 #include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/server/fake_directories.h"
 #include "tests/server/test_server.h"
 #include "tests/support/files.h"
 
@@ -14,10 +15,9 @@ namespace contexture {
 namespace {
 
 using grpc::health::v1::HealthCheckResponse;
+using test_support::FakeDirectories;
 using test_support::FakeEngine;
-using test_support::FakeEngineInfo;
 using test_support::FakePooled;
-using test_support::FakeTokenizer;
 using test_support::IdsRequest;
 using test_support::IsOk;
 using test_support::StatusIs;
@@ -25,63 +25,6 @@ using test_support::TemporaryDirectory;
 using test_support::TestServer;
 using test_support::WriteFile;
 using ::testing::HasSubstr;
-
-// Directories that lie nowhere but here, and what was loaded from them. Thread safe.
-class FakeDirectories {
- public:
-  // From now on DIRECTORY holds a model of this FINGERPRINT, whose vectors differ by OFFSET.
-  void Write(const std::string& directory, const std::string& fingerprint, float offset) {
-    absl::MutexLock lock(&mutex_);
-    contents_[directory] = {fingerprint, offset};
-    offsets_[fingerprint] = offset;
-  }
-  void Break(const std::string& directory) {
-    absl::MutexLock lock(&mutex_);
-    contents_.erase(directory);
-  }
-  ModelLoader Loader() {
-    return [this](const LoadRequest& request, const ServerOptions&) { return Load(request); };
-  }
-  float OffsetOf(const std::string& fingerprint) const {
-    absl::MutexLock lock(&mutex_);
-    return offsets_.at(fingerprint);
-  }
-  // The latest engine of DIRECTORY.
-  std::weak_ptr<FakeEngine> EngineOf(const std::string& directory) const {
-    absl::MutexLock lock(&mutex_);
-    return engines_.at(directory);
-  }
-  int loads() const {
-    absl::MutexLock lock(&mutex_);
-    return loads_;
-  }
-
- private:
-  struct Content {
-    std::string fingerprint;
-    float offset;
-  };
-
-  absl::StatusOr<LoadedModel> Load(const LoadRequest& request) {
-    absl::MutexLock lock(&mutex_);
-    const auto place = contents_.find(request.directory);
-    if (place == contents_.end()) return absl::NotFoundError("no config.json");
-    const auto& [fingerprint, offset] = place->second;
-    if (fingerprint == request.unless_fingerprint) return LoadedModel{};
-    EngineInfo info = FakeEngineInfo();
-    info.fingerprint = fingerprint;
-    auto engine = std::make_shared<FakeEngine>(std::move(info), offset);
-    engines_[request.directory] = engine;
-    ++loads_;
-    return LoadedModel{std::move(engine), std::make_shared<FakeTokenizer>()};
-  }
-
-  mutable absl::Mutex mutex_;
-  std::map<std::string, Content> contents_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, float> offsets_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, std::weak_ptr<FakeEngine>> engines_ ABSL_GUARDED_BY(mutex_);
-  int loads_ ABSL_GUARDED_BY(mutex_) = 0;
-};
 
 struct Answer {
   grpc::Status status;

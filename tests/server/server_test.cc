@@ -120,6 +120,7 @@ TEST(ServerTest, AddressInUseIsRefusedByName) {
   TestServer first;
   ServerOptions options = TestServer::DefaultOptions();
   options.listen = first.address();
+  options.health_listen = "127.0.0.1:0";  // is there already when the other fails
   Logger logger(LogFormat::kText, -1);
   Lifecycle lifecycle;
   EXPECT_THAT(Server::Bind(options, {logger, lifecycle}),

@@ -1,0 +1,134 @@
+#include "server/services/admin_service.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/services/model_message.h"
+#include "server/services/status_mapping.h"
+
+namespace contexture {
+namespace {
+
+v1::AdminModel ToProto(const ModelCatalog::Entry& entry) {
+  v1::AdminModel model;
+  *model.mutable_model() = ModelMessage(*entry.model);
+  model.set_directory(entry.directory);
+  model.set_is_default(entry.is_default);
+  model.set_is_configured(entry.configured);
+  model.set_loaded_seconds(absl::ToUnixSeconds(entry.loaded));
+  model.set_weight_bytes(static_cast<int64_t>(entry.model->info.weight_bytes));
+  model.set_workspace_bytes(static_cast<int64_t>(entry.model->info.workspace_bytes));
+  return model;
+}
+
+// Without the details of ToGrpcStatus: their reasons are those of requests to compute.
+grpc::Status ToPlainStatus(const absl::Status& status) {
+  return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message())};
+}
+
+}  // namespace
+
+// One call: checks the caller, and ends and counts it once its change is made.
+class AdminService::Call {
+ public:
+  // NAME: the method in the proto file.
+  Call(AdminService& service, grpc::CallbackServerContext& context, Method method, const char* name)
+      : service_(service),
+        method_(method),
+        start_(service.clock_.Now()),
+        reactor_(context.DefaultReactor()),
+        catalog_(service.catalog_) {
+    if (service.authorizer_ != nullptr) {
+      allowed_ = service.authorizer_->Check(
+          context, absl::StrCat(v1::AdminService::service_full_name(), "/", name));
+    }
+  }
+
+  grpc::ServerUnaryReactor* reactor() const { return reactor_; }
+  ModelCatalog& catalog() const { return *catalog_; }
+
+  // False: the call is refused and has ended.
+  bool Admit() const {
+    if (!allowed_.ok()) {
+      End(allowed_, ToGrpcStatus(allowed_));
+    } else if (catalog_ == nullptr) {
+      const absl::Status status =
+          MakeError(ErrorReason::kServerStarting, "the server is loading its models");
+      End(status, ToGrpcStatus(status));
+    } else {
+      return true;
+    }
+    return false;
+  }
+
+  void End(const absl::Status& status) const { End(status, ToPlainStatus(status)); }
+
+ private:
+  void End(const absl::Status& status, const grpc::Status& answer) const {
+    service_.metrics_.RecordRequest(method_, status.code(), service_.clock_.Now() - start_);
+    reactor_->Finish(answer);
+  }
+
+  AdminService& service_;
+  const Method method_;
+  const absl::Duration start_;
+  grpc::ServerUnaryReactor* const reactor_;
+  ModelCatalog* const catalog_;
+  absl::Status allowed_;
+};
+
+grpc::ServerUnaryReactor* AdminService::ListModels(grpc::CallbackServerContext* context,
+                                                   const v1::ListModelsRequest*,
+                                                   v1::ListModelsResponse* response) {
+  const Call call(*this, *context, Method::kListModels, "ListModels");
+  if (!call.Admit()) return call.reactor();
+  for (const ModelCatalog::Entry& entry : call.catalog().List()) {
+    *response->add_models() = ToProto(entry);
+  }
+  call.End(absl::OkStatus());
+  return call.reactor();
+}
+
+grpc::ServerUnaryReactor* AdminService::LoadModel(grpc::CallbackServerContext* context,
+                                                  const v1::LoadModelRequest* request,
+                                                  v1::LoadModelResponse* response) {
+  const Call call(*this, *context, Method::kLoadModel, "LoadModel");
+  if (!call.Admit()) return call.reactor();
+  call.catalog().Load(request->name(), request->directory(),
+                      [call, response](const absl::StatusOr<ModelCatalog::Entry>& entry) {
+                        if (entry.ok()) *response->mutable_model() = ToProto(*entry);
+                        call.End(entry.status());
+                      });
+  return call.reactor();
+}
+
+grpc::ServerUnaryReactor* AdminService::ReloadModel(grpc::CallbackServerContext* context,
+                                                    const v1::ReloadModelRequest* request,
+                                                    v1::ReloadModelResponse* response) {
+  const Call call(*this, *context, Method::kReloadModel, "ReloadModel");
+  if (!call.Admit()) return call.reactor();
+  call.catalog().Reload(request->name(), request->directory(),
+                        [call, response](const absl::StatusOr<ModelCatalog::Entry>& entry) {
+                          if (entry.ok()) {
+                            *response->mutable_model() = ToProto(*entry);
+                            response->set_replaced_fingerprint(entry->replaced_fingerprint);
+                          }
+                          call.End(entry.status());
+                        });
+  return call.reactor();
+}
+
+grpc::ServerUnaryReactor* AdminService::UnloadModel(grpc::CallbackServerContext* context,
+                                                    const v1::UnloadModelRequest* request,
+                                                    v1::UnloadModelResponse* response) {
+  const Call call(*this, *context, Method::kUnloadModel, "UnloadModel");
+  if (!call.Admit()) return call.reactor();
+  call.catalog().Unload(request->name(),
+                        [call, response](const absl::StatusOr<ModelCatalog::Entry>& entry) {
+                          if (entry.ok()) *response->mutable_model() = ToProto(*entry);
+                          call.End(entry.status());
+                        });
+  return call.reactor();
+}
+
+}  // namespace contexture
