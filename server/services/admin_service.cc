@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
+#include "server/services/method_names.h"
 #include "server/services/model_message.h"
 #include "server/services/status_mapping.h"
 
@@ -31,16 +31,14 @@ grpc::Status ToPlainStatus(const absl::Status& status) {
 // One call: checks the caller, and ends and counts it once its change is made.
 class AdminService::Call {
  public:
-  // NAME: the method in the proto file.
-  Call(AdminService& service, grpc::CallbackServerContext& context, Method method, const char* name)
+  Call(AdminService& service, grpc::CallbackServerContext& context, Method method)
       : service_(service),
         method_(method),
         start_(service.clock_.Now()),
         reactor_(context.DefaultReactor()),
         catalog_(service.catalog_) {
     if (service.authorizer_ != nullptr) {
-      allowed_ = service.authorizer_->Check(
-          context, absl::StrCat(v1::AdminService::service_full_name(), "/", name));
+      allowed_ = service.authorizer_->Check(context, FullName(method));
     }
   }
 
@@ -80,7 +78,7 @@ class AdminService::Call {
 grpc::ServerUnaryReactor* AdminService::ListModels(grpc::CallbackServerContext* context,
                                                    const v1::ListModelsRequest*,
                                                    v1::ListModelsResponse* response) {
-  const Call call(*this, *context, Method::kListModels, "ListModels");
+  const Call call(*this, *context, Method::kListModels);
   if (!call.Admit()) return call.reactor();
   for (const ModelCatalog::Entry& entry : call.catalog().List()) {
     *response->add_models() = ToProto(entry);
@@ -92,7 +90,7 @@ grpc::ServerUnaryReactor* AdminService::ListModels(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* AdminService::LoadModel(grpc::CallbackServerContext* context,
                                                   const v1::LoadModelRequest* request,
                                                   v1::LoadModelResponse* response) {
-  const Call call(*this, *context, Method::kLoadModel, "LoadModel");
+  const Call call(*this, *context, Method::kLoadModel);
   if (!call.Admit()) return call.reactor();
   call.catalog().Load(request->name(), request->directory(),
                       [call, response](const absl::StatusOr<ModelCatalog::Entry>& entry) {
@@ -105,7 +103,7 @@ grpc::ServerUnaryReactor* AdminService::LoadModel(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* AdminService::ReloadModel(grpc::CallbackServerContext* context,
                                                     const v1::ReloadModelRequest* request,
                                                     v1::ReloadModelResponse* response) {
-  const Call call(*this, *context, Method::kReloadModel, "ReloadModel");
+  const Call call(*this, *context, Method::kReloadModel);
   if (!call.Admit()) return call.reactor();
   call.catalog().Reload(request->name(), request->directory(),
                         [call, response](const absl::StatusOr<ModelCatalog::Entry>& entry) {
@@ -121,7 +119,7 @@ grpc::ServerUnaryReactor* AdminService::ReloadModel(grpc::CallbackServerContext*
 grpc::ServerUnaryReactor* AdminService::UnloadModel(grpc::CallbackServerContext* context,
                                                     const v1::UnloadModelRequest* request,
                                                     v1::UnloadModelResponse* response) {
-  const Call call(*this, *context, Method::kUnloadModel, "UnloadModel");
+  const Call call(*this, *context, Method::kUnloadModel);
   if (!call.Admit()) return call.reactor();
   call.catalog().Unload(request->name(),
                         [call, response](const absl::StatusOr<ModelCatalog::Entry>& entry) {
