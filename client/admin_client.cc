@@ -28,8 +28,9 @@ absl::StatusOr<Response> Call(Stub& stub, absl::Duration timeout,
 
 AdminClient::AdminClient(const ClientOptions& options)
     : timeout_(options.timeout),
-      stub_(v1::AdminService::NewStub(
-          NewChannel(options.target, options.credentials, HealthWatch::kOff, options.token))) {}
+      stub_(v1::AdminService::NewStub(NewChannel(
+          options.target, options.credentials,
+          {.health_watch = HealthWatch::kOff, .token = options.token, .retries = false}))) {}
 
 absl::StatusOr<v1::ListModelsResponse> AdminClient::ListModels() {
   return Call(*stub_, timeout_, &Stub::ListModels, v1::ListModelsRequest());

@@ -113,9 +113,10 @@ SpanContext BatchRunner::Trace(absl::Span<const QueuedTask> tasks, const BatchRe
     calls.push_back(last->context());
   }
   if (calls.empty()) return {};
+  const std::string& precision = tasks.front().task.model->engine->info().precision;
   const SpanAttribute attributes[] = {{"contexture.batch_sequences", batch.sequences},
                                       {"contexture.batch_tokens", batch.tokens},
-                                      {"contexture.precision", context_.engine.info().precision}};
+                                      {"contexture.precision", precision}};
   return context_.tracer->Record({.name = "batch",
                                   .start = start,
                                   .end = start + batch.compute_time,
