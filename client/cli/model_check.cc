@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "core/base/cpu_info.h"
 #include "core/base/status_macros.h"
+#include "core/engine/engine.h"
 #include "core/engine/flops.h"
 #include "core/model/model_directory.h"
 
@@ -114,7 +115,7 @@ class TensorCount {
   void Add(const LayerWeights& layer) {
     for (const LinearWeights* linear :
          {&layer.query, &layer.key, &layer.value, &layer.attention_output, &layer.gate, &layer.up,
-          &layer.down}) {
+          &layer.down, &layer.position_key, &layer.position_query}) {
       Add(*linear);
     }
     for (const NormWeights* norm :
@@ -132,12 +133,16 @@ class TensorCount {
     Add(layer.cross_norm);
   }
   void Add(const EncoderWeights& weights) {
-    for (const TensorView* table : {&weights.token_embedding, &weights.position_embedding,
-                                    &weights.type_embedding, &weights.relative_bias}) {
+    for (const TensorView* table :
+         {&weights.token_embedding, &weights.position_embedding, &weights.type_embedding,
+          &weights.relative_bias, &weights.relative_embedding}) {
       Add(*table);
     }
     Add(weights.embedding_norm);
     Add(weights.embedding_projection);
+    Add(weights.relative_embedding_norm);
+    Add(weights.convolution);
+    Add(weights.convolution_norm);
     Add(weights.final_norm);
     for (const LayerWeights& layer : weights.layers) Add(layer);
     const DecoderWeights& decoder = weights.decoder;
@@ -155,6 +160,19 @@ class TensorCount {
   std::set<std::string> types_;
 };
 
+// What acts on scores by distance besides `positions`; empty: nothing.
+std::string RelativeWords(const AttentionConfig& attention) {
+  const DisentangledConfig& disentangled = attention.disentangled;
+  if (attention.relative_bias.num_buckets > 0) {
+    return absl::StrCat("a bias, ", attention.relative_bias.num_buckets, " buckets");
+  }
+  if (disentangled.num_rows == 0) return "";
+  std::string words = absl::StrCat("disentangled, ", disentangled.num_rows, " rows");
+  if (disentangled.content_to_position) absl::StrAppend(&words, ", content to position");
+  if (disentangled.position_to_content) absl::StrAppend(&words, ", position to content");
+  return words;
+}
+
 void AddNetwork(const EncoderConfig& config, Json& report) {
   report["layers"] = config.num_layers;
   report["hidden_size"] = config.hidden_size;
@@ -164,6 +182,9 @@ void AddNetwork(const EncoderConfig& config, Json& report) {
   report["attention"] = config.attention.causal ? "causal" : "both directions";
   if (config.attention.window > 0) report["window"] = config.attention.window;
   report["positions"] = Word(config.position.kind);
+  const std::string relative = RelativeWords(config.attention);
+  if (!relative.empty()) report["relative_positions"] = relative;
+  if (config.convolution.size > 0) report["convolution"] = config.convolution.size;
   report["norm"] = absl::StrCat(config.norm_kind == NormKind::kRms ? "RMSNorm " : "LayerNorm ",
                                 Word(config.norm_placement));
   report["feed_forward"] = absl::StrCat(config.feed_forward.intermediate_size, ", ",
@@ -171,6 +192,16 @@ void AddNetwork(const EncoderConfig& config, Json& report) {
                                         config.feed_forward.gated ? ", gated" : "");
   report["vocabulary_size"] = config.vocabulary_size;
   report["max_length"] = config.max_length;
+}
+
+// What this machine computes the model in, and why not in the others.
+void AddPrecisions(const EncoderConfig& config, Json& report) {
+  for (Precision precision : {Precision::kFloat32, Precision::kFloat32Split, Precision::kBfloat16,
+                              Precision::kInt8}) {
+    const absl::Status status = CheckPrecision(config, precision);
+    report[absl::StrCat("precision_", Name(precision))] =
+        status.ok() ? "computed" : absl::StrCat("no: ", status.message());
+  }
 }
 
 absl::Status AddSpeed(const EncoderConfig& config, Json& report) {
@@ -203,6 +234,7 @@ absl::StatusOr<Json> CheckModel(const std::string& directory) {
   report["stored_as"] = count.types();
   report["f32_weight_bytes"] = count.elements() * static_cast<int64_t>(sizeof(float));
   report["instruction_set"] = std::string(Name(DetectIsa()));
+  AddPrecisions(model.config, report);
   // EncodeFlops counts no decoder.
   if (model.config.decoder.num_layers == 0) CTX_RETURN_IF_ERROR(AddSpeed(model.config, report));
   report["fingerprint"] = model.fingerprint;

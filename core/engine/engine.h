@@ -102,6 +102,9 @@ class Engine {
                                Workspace& workspace) const;
 };
 
+// Whether this CPU computes a model of CONFIG in PRECISION. FAILED_PRECONDITION says why not.
+absl::Status CheckPrecision(const EncoderConfig& config, Precision precision);
+
 // Packs the weights of DIRECTORY and generates all kernels; the mapped file is released.
 // FAILED_PRECONDITION: the precision cannot be computed for this model on this CPU (the message
 // says why). RESOURCE_EXHAUSTED: the memory does not hold it.

@@ -12,12 +12,16 @@ double EncodeFlops(const EncoderConfig& config, int length) {
   const double feed_forward =
       (config.feed_forward.gated ? 3.0 : 2.0) * config.feed_forward.intermediate_size;
   const double linear = 2.0 * hidden * (2.0 * query + 2.0 * key + feed_forward);
-  double flops = 0;
+  double flops = 2.0 * length * hidden * hidden * config.convolution.size;
+  const DisentangledConfig& disentangled = config.attention.disentangled;
+  // Each query meets each position key in use, each key each position query.
+  const int kinds = int{disentangled.content_to_position} + int{disentangled.position_to_content};
+  const double relative = 1.0 * kinds * std::min(disentangled.num_rows, 2 * length - 1);
   if (config.embedding.projection) flops += 2.0 * length * config.embedding.size * hidden;
   for (int layer = 0; layer < config.num_layers; ++layer) {
     const int window = config.attention.LayerWindow(layer);
     const int keys = window == 0 ? length : std::min(length, 2 * window + 1);
-    flops += length * (linear + 4.0 * query * keys);
+    flops += length * (linear + 4.0 * query * keys + 2.0 * query * relative);
   }
   return flops;
 }

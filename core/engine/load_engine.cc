@@ -177,6 +177,21 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadWithHeads(const ModelDirectory& dire
 
 }  // namespace
 
+absl::Status CheckPrecision(const EncoderConfig& config, Precision precision) {
+  using kernels::mixed::Format;
+  switch (precision) {
+    case Precision::kFloat32:
+      return absl::OkStatus();
+    case Precision::kFloat32Split:
+      return nn::MixedEncoder::Check(config, Format::kSplit);
+    case Precision::kBfloat16:
+      return nn::MixedEncoder::Check(config, Format::kBf16);
+    case Precision::kInt8:
+      return nn::MixedEncoder::Check(config, Format::kInt8);
+  }
+  return absl::InternalError("unknown precision");
+}
+
 absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(ModelDirectory directory,
                                                    const EngineOptions& options) {
   if (options.max_batch_tokens < 1) {

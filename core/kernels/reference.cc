@@ -85,6 +85,23 @@ void Rotate(const RotateArgs& args) {
   }
 }
 
+double RelativeScore(const AttentionArgs& args, int query, int key) {
+  const RelativeScores& relative = *args.relative;
+  const int row = relative.rows[key - query];
+  double sum = 0;
+  for (int d = 0; d < args.head_size; ++d) {
+    if (relative.keys != nullptr) {
+      sum += static_cast<double>(args.query[static_cast<size_t>(query) * args.stride + d]) *
+             relative.keys[static_cast<size_t>(d) * relative.key_stride + row];
+    }
+    if (relative.queries != nullptr) {
+      sum += static_cast<double>(args.key[static_cast<size_t>(key) * args.stride + d]) *
+             relative.queries[static_cast<size_t>(row) * relative.query_stride + d];
+    }
+  }
+  return sum;
+}
+
 double Score(const AttentionArgs& args, int query, int key) {
   if (args.causal && key > query) return -INFINITY;
   if (args.window != 0 && std::abs(query - key) > args.window) return -INFINITY;
@@ -93,6 +110,7 @@ double Score(const AttentionArgs& args, int query, int key) {
     product += static_cast<double>(args.query[static_cast<size_t>(query) * args.stride + d]) *
                args.key[static_cast<size_t>(key) * args.stride + d];
   }
+  if (args.relative != nullptr) product += RelativeScore(args, query, key);
   const double bias = args.distance_bias == nullptr ? 0 : args.distance_bias[key - query];
   return product * args.scale - args.alibi_slope * std::abs(query - key) + bias;
 }

@@ -16,6 +16,8 @@ void Rotate(const RotateArgs& args);
 void Attend(const AttentionArgs& args);
 // What the softmax of query QUERY takes for key KEY: scaled and biased, -infinity where masked.
 double Score(const AttentionArgs& args, int query, int key);
+// What relative positions add to that before scaling; `relative` is not null.
+double RelativeScore(const AttentionArgs& args, int query, int key);
 // The softmax of that query's scores, [key_length].
 std::vector<double> Weights(const AttentionArgs& args, int query);
 void Pool(PoolMode mode, const float* input, int rows, int size, float* output);

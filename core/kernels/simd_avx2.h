@@ -22,6 +22,10 @@ struct F32 {
   static F32 Set(float x) { return {_mm256_set1_ps(x)}; }
   static F32 Load(const float* p) { return {_mm256_loadu_ps(p)}; }
   static F32 LoadPartial(const float* p, int n) { return {_mm256_maskload_ps(p, FirstLanes(n))}; }
+  static F32 Gather(const float* base, const int32_t* offsets) {
+    const __m256i lanes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(offsets));
+    return {_mm256_i32gather_ps(base, lanes, sizeof(float))};
+  }
   void Store(float* p) const { _mm256_storeu_ps(p, v); }
   void StorePartial(float* p, int n) const { _mm256_maskstore_ps(p, FirstLanes(n), v); }
   F32 KeepFirst(int n, F32 other) const {

@@ -24,6 +24,9 @@ struct F32 {
   static F32 LoadPartial(const float* p, int n) {
     return {_mm512_maskz_loadu_ps(FirstLanes(n), p)};
   }
+  static F32 Gather(const float* base, const int32_t* offsets) {
+    return {_mm512_i32gather_ps(_mm512_loadu_si512(offsets), base, sizeof(float))};
+  }
   void Store(float* p) const { _mm512_storeu_ps(p, v); }
   void StorePartial(float* p, int n) const { _mm512_mask_storeu_ps(p, FirstLanes(n), v); }
   F32 KeepFirst(int n, F32 other) const {

@@ -29,6 +29,12 @@ struct F32 {
     for (int i = 0; i < n; ++i) r.v[i] = p[i];
     return r;
   }
+  // base[offsets[lane]]
+  static F32 Gather(const float* base, const int32_t* offsets) {
+    F32 r;
+    for (int i = 0; i < kLanes; ++i) r.v[i] = base[offsets[i]];
+    return r;
+  }
   void Store(float* p) const { __builtin_memcpy(p, &v, sizeof(v)); }
   void StorePartial(float* p, int n) const {
     for (int i = 0; i < n; ++i) p[i] = v[i];

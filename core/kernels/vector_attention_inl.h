@@ -3,76 +3,6 @@
 
 namespace contexture::CTX_SIMD {
 
-using kernels::AttentionArgs;
-
-constexpr int RoundUp(int n, int to) { return (n + to - 1) / to * to; }
-
-// The scratch of AttentionArgs, cut up.
-struct AttentionScratch {
-  int key_stride;         // keys rounded up to whole vectors
-  int value_stride;       // of `value`
-  float* key_transposed;  // [head_size, key_stride], zeros past key_length
-  float* scores;          // [kTileRows, key_stride]
-  const float* value;     // [key_length, value_stride], readable in whole vectors
-};
-
-inline AttentionScratch PrepareAttention(const AttentionArgs& args) {
-  AttentionScratch s;
-  s.key_stride = RoundUp(args.key_length, F32::kLanes);
-  s.key_transposed = args.scratch;
-  s.scores = s.key_transposed + static_cast<size_t>(args.head_size) * s.key_stride;
-  for (int j = 0; j < args.key_length; ++j) {
-    const float* key = args.key + static_cast<size_t>(j) * args.stride;
-    for (int d = 0; d < args.head_size; ++d) {
-      s.key_transposed[static_cast<size_t>(d) * s.key_stride + j] = key[d];
-    }
-  }
-  for (int d = 0; d < args.head_size; ++d) {
-    for (int j = args.key_length; j < s.key_stride; ++j) {
-      s.key_transposed[static_cast<size_t>(d) * s.key_stride + j] = 0.0f;
-    }
-  }
-  s.value = args.value;
-  s.value_stride = args.stride;
-  if (args.head_size % F32::kLanes == 0) return s;
-  // A head that ends inside a vector: copy the values with zeros behind, so that whole vectors are
-  // read.
-  s.value_stride = RoundUp(args.head_size, F32::kLanes);
-  float* copy = s.scores + static_cast<size_t>(F32::kTileRows) * s.key_stride;
-  for (int j = 0; j < args.key_length; ++j) {
-    float* row = copy + static_cast<size_t>(j) * s.value_stride;
-    for (int d = 0; d < s.value_stride; ++d) {
-      row[d] = d < args.head_size ? args.value[static_cast<size_t>(j) * args.stride + d] : 0.0f;
-    }
-  }
-  s.value = copy;
-  return s;
-}
-
-// tile[r][v] = sum over k of a[r][k] * b[k][v * lanes ...], k in order: the sum of an element is
-// the same wherever its row stands in a tile.
-template <int kRows, int kVectors>
-inline void MultiplyTile(const float* const* a, const float* b, int b_stride, int depth,
-                         F32 (&tile)[kRows][kVectors]) {
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) tile[r][v] = F32::Zero();
-  }
-  for (int k = 0; k < depth; ++k) {
-    F32 column[kVectors];
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) column[v] = F32::Load(b + v * F32::kLanes);
-    b += b_stride;
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const F32 x = F32::Set(a[r][k]);
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) tile[r][v] = MulAdd(x, column[v], tile[r][v]);
-    }
-  }
-}
-
 template <int kVectors>
 inline void ScoreBlock(const AttentionScratch& s, const float* const* query, int key, int depth) {
   F32 tile[F32::kTileRows][kVectors];
@@ -103,10 +33,6 @@ inline float SoftmaxRow(float* row, int keys, float scale) {
   return 1.0f / sum.ReduceAdd();
 }
 
-// Keys [begin, end).
-struct KeyRange {
-  int begin, end;
-};
 inline KeyRange SeenKeys(const AttentionArgs& args, int query) {
   KeyRange seen = {0, args.key_length};
   if (args.causal && query + 1 < seen.end) seen.end = query + 1;
@@ -193,6 +119,7 @@ inline void AttendBlock(const AttentionArgs& args, const AttentionScratch& s, in
     ScoreBlock<F32::kTileVectors>(s, query, j, args.head_size);
   }
   for (; j < padded_end; j += F32::kLanes) ScoreBlock<1>(s, query, j, args.head_size);
+  if (args.relative != nullptr) AddRelativeScores(args, s, {first, rows}, {begin, padded_end});
 
   float inverse[F32::kTileRows];
   for (int r = 0; r < F32::kTileRows; ++r) {
@@ -213,6 +140,9 @@ inline void Attend(const AttentionArgs& args) {
   const AttentionScratch scratch = PrepareAttention(args);
   for (int first = 0; first < args.query_length; first += F32::kTileRows) {
     const int left = args.query_length - first;
+    if (args.relative != nullptr && first % kernels::kRelativeTile == 0) {
+      PrepareRelativeScores(args, scratch, first);
+    }
     AttendBlock(args, scratch, first, left < F32::kTileRows ? left : F32::kTileRows);
   }
 }

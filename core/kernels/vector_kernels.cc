@@ -17,13 +17,16 @@ const VectorKernels& GetVectorKernels(Isa isa) {
   return kVectorKernelsGeneric;
 }
 
-size_t AttentionScratchFloats(int key_length, int head_size) {
+size_t AttentionScratchFloats(int key_length, int head_size, int relative_rows) {
   constexpr size_t kMaxLanes = 16;
   constexpr size_t kMaxTileRows = 8;
   const size_t keys = (key_length + kMaxLanes * 3 - 1) / (kMaxLanes * 3) * (kMaxLanes * 3);
   const size_t head = (head_size + kMaxLanes - 1) / kMaxLanes * kMaxLanes;
   // Transposed keys, a block of score rows, copies of the values where head_size has a tail.
-  return keys * head + keys * kMaxTileRows + keys * head;
+  const size_t plain = keys * head + keys * kMaxTileRows + keys * head;
+  if (relative_rows == 0) return plain;
+  const size_t rows = (relative_rows + kMaxLanes - 1) / kMaxLanes * kMaxLanes;
+  return plain + kRelativeTile * keys + kMaxTileRows * rows + rows * kRelativeTile;
 }
 
 }  // namespace contexture::kernels

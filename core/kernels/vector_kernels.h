@@ -69,6 +69,24 @@ struct RotateArgs {
   int stride;
 };
 
+// Queries whose products with relative positions are computed together, and keys likewise.
+inline constexpr int kRelativeTile = 64;
+
+// What scores (i, j) of a head grow by before scaling, from a table of relative positions
+// (disentangled attention: He et al. 2021, 3.1): query i times the position key of row rows[j - i],
+// and key j times the position query of that row. Either may be null: it adds nothing. Rows descend
+// as j - i grows.
+struct RelativeScores {
+  const float* keys;     // [head_size, key_stride]: transposed, with anything finite past num_rows
+  int key_stride;        // num_rows rounded up to 16
+  const float* queries;  // [num_rows, head_size] at `query_stride`
+  int query_stride;
+  int num_rows;
+  // By j - i, to the middle of a table with 16 elements more than distances at its end.
+  const int32_t* rows;
+  const int32_t* tile_offsets;  // rows[d] * kRelativeTile + d
+};
+
 // Scaled dot-product attention of one sequence and one head (Vaswani et al. 2017):
 // context = softmax(scale * query key^T) value, the softmax exact over the whole row.
 struct AttentionArgs {
@@ -83,7 +101,7 @@ struct AttentionArgs {
   int context_stride;
   float scale;
   bool causal;     // query i sees keys 0 .. i
-  float* scratch;  // AttentionScratchFloats(key_length, head_size), 64-byte aligned
+  float* scratch;  // AttentionScratchFloats floats, 64-byte aligned
   // Score (i, j) is lowered by alibi_slope |i - j| after scaling (ALiBi: Press et al. 2022).
   float alibi_slope = 0.0f;
   // Query i sees keys i - window .. i + window alone; 0: all keys.
@@ -91,9 +109,10 @@ struct AttentionArgs {
   // Added to the scaled scores: element j - i for query i and key j, so the pointer is to the
   // middle of 2 * key_length - 1 floats at least; null: nothing.
   const float* distance_bias = nullptr;
+  const RelativeScores* relative = nullptr;  // null: none
 };
-// Enough for every instruction set.
-size_t AttentionScratchFloats(int key_length, int head_size);
+// Enough for every instruction set. RELATIVE_ROWS: RelativeScores::num_rows.
+size_t AttentionScratchFloats(int key_length, int head_size, int relative_rows = 0);
 
 enum class PoolMode { kMean, kMax };
 

@@ -6,6 +6,8 @@
 // clang-format off
 #include "core/kernels/vector_math_inl.h"
 #include "core/kernels/vector_rows_inl.h"
+#include "core/kernels/vector_attention_parts_inl.h"
+#include "core/kernels/vector_relative_scores_inl.h"
 #include "core/kernels/vector_attention_inl.h"
 // clang-format on
 

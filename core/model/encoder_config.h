@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,21 @@ struct RelativeBiasConfig {
   int max_distance = 0;  // longer distances share a bucket
 };
 
+// Disentangled attention (DeBERTa: He et al. 2021, 3.1): score (i, j) of a head grows, before the
+// scale, by query i times a projected row of a table of relative positions, and by key j times
+// another projection of the same row. The row is num_rows / 2 + i - j, or that plus the bucket of
+// i - j, within the table.
+struct DisentangledConfig {
+  int num_rows = 0;      // 0: no such table
+  int num_buckets = 0;   // distances up to half of them have one each; 0: all distances have
+  int max_distance = 0;  // with buckets: the others grow with the logarithm up to it
+  bool content_to_position = false;  // query times position key
+  bool position_to_content = false;  // key times position query
+  bool shared_projections = false;   // the layers' own of keys and queries project the rows too
+  bool position_key_bias = true;     // else: whether the projection to keys has a bias
+  bool norm = false;                 // of the rows, before they are projected
+};
+
 struct AttentionConfig {
   int num_heads = 0;
   int num_key_value_heads = 0;  // divides num_heads (grouped queries: Ainslie et al. 2023)
@@ -75,11 +91,20 @@ struct AttentionConfig {
   int window = 0;               // token i sees i - window .. i + window; 0: all tokens
   std::vector<bool> local;      // by layer: whether `window` holds there; empty: in every layer
   RelativeBiasConfig relative_bias;
+  DisentangledConfig disentangled;
 
   int query_size() const { return num_heads * head_size; }
   int key_size() const { return num_key_value_heads * head_size; }
   // What layer LAYER's window is.
   int LayerWindow(int layer) const { return local.empty() || local[layer] ? window : 0; }
+};
+
+// DeBERTa-v2: layer 0's output becomes norm(output + activation(convolution of the embedding)),
+// over size / 2 tokens on both sides of a token, zeros where there are none.
+struct ConvolutionConfig {
+  int size = 0;                                         // odd; 0: no convolution
+  int groups = 1;                                       // of equal runs of the hidden size
+  std::optional<Activation> activation = std::nullopt;  // none: tanh
 };
 
 struct FeedForwardConfig {
@@ -137,6 +162,7 @@ struct EncoderConfig {
   PositionConfig position;
   AttentionConfig attention;
   FeedForwardConfig feed_forward;
+  ConvolutionConfig convolution;
   DecoderConfig decoder;
   std::vector<HeadConfig> heads;  // at most one of each task
   // Architectures that config.json names and whose head the weights do not hold.

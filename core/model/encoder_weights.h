@@ -24,6 +24,8 @@ struct NormWeights {
 struct LayerWeights {
   LinearWeights query;                // [heads * head_size, hidden]
   LinearWeights key, value;           // [key-value heads * head_size, hidden]
+  LinearWeights position_key;         // [heads * head_size, hidden]; DisentangledConfig
+  LinearWeights position_query;       // likewise
   NormWeights query_norm;             // [head_size]
   NormWeights key_norm;               // [head_size]
   LinearWeights attention_output;     // [hidden, heads * head_size]
@@ -64,7 +66,11 @@ struct EncoderWeights {
   NormWeights embedding_norm;     // [embedding]
   LinearWeights embedding_projection;  // [hidden, embedding]
   TensorView relative_bias;            // [buckets, heads]
-  std::vector<LayerWeights> layers;    // [num_layer_weights]
+  TensorView relative_embedding;       // [DisentangledConfig::num_rows, hidden]
+  NormWeights relative_embedding_norm;
+  LinearWeights convolution;  // the weight is [hidden, hidden / groups, ConvolutionConfig::size]
+  NormWeights convolution_norm;
+  std::vector<LayerWeights> layers;  // [num_layer_weights]
   NormWeights final_norm;
   DecoderWeights decoder;          // empty without decoder layers
   std::vector<HeadWeights> heads;  // of EncoderConfig::heads

@@ -20,6 +20,7 @@ struct ExpectedTensor {
   std::string old_name = {};  // another spelling of the name; empty: none
   Shape shape = {};
   bool transposed = false;  // the file has columns for rows
+  int interleaved = 0;      // the targets take runs of this many rows in turn; 0: one stretch each
   absl::InlinedVector<TensorView*, 3> targets = {};
 };
 

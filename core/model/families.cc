@@ -16,6 +16,8 @@ absl::Span<const Family* const> AllFamilies() {
       &kDistilBertFamily,
       &kMpnetFamily,
       &kEsmFamily,
+      &kDebertaV2Family,
+      &kDebertaFamily,
       &kModernBertFamily,
       &kNomicBertGptFamily,
       &kNomicBertFamily,

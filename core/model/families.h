@@ -14,6 +14,8 @@ extern const Family kAlbertFamily;
 extern const Family kDistilBertFamily;
 extern const Family kMpnetFamily;
 extern const Family kEsmFamily;
+extern const Family kDebertaV2Family;
+extern const Family kDebertaFamily;
 extern const Family kModernBertFamily;
 extern const Family kNomicBertFamily;
 extern const Family kNomicBertGptFamily;

@@ -13,6 +13,10 @@ struct LayerNames {
   absl::string_view prefix = "";  // before all that follows: "encoder.layer.#."
   absl::string_view query = "", key = "", value = "";
   absl::string_view query_key_value = "";  // the three, one below another
+  // Not empty: full names of the only biases that query_key_value has, which holds the three of one
+  // head below one another, head by head.
+  absl::string_view query_bias = "", value_bias = "";
+  absl::string_view position_key = "", position_query = "";
   absl::string_view query_norm = "", key_norm = "";
   absl::string_view attention_output = "";
   absl::string_view attention_norm = "";
@@ -41,6 +45,10 @@ struct TensorLayout {
   absl::string_view position_embedding = "";
   absl::string_view type_embedding = "";
   absl::string_view relative_bias = "";
+  absl::string_view relative_embedding = "";
+  absl::string_view relative_embedding_norm = "";
+  absl::string_view convolution = "";
+  absl::string_view convolution_norm = "";
   absl::string_view embedding_norm = "";
   absl::string_view embedding_projection = "";
   absl::string_view final_norm = "";

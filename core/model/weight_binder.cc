@@ -70,6 +70,27 @@ class ExpectedTensors {
       AddTable(layout_.relative_bias, {buckets, config_.attention.num_heads},
                weights.relative_bias);
     }
+    ExpectDisentangled(weights);
+    ExpectConvolution(weights);
+  }
+
+  void ExpectDisentangled(EncoderWeights& weights) {
+    const DisentangledConfig& disentangled = config_.attention.disentangled;
+    if (disentangled.num_rows == 0) return;
+    AddTable(layout_.relative_embedding, {disentangled.num_rows, config_.hidden_size},
+             weights.relative_embedding);
+    if (!disentangled.norm) return;
+    AddNorm(layout_.relative_embedding_norm, config_.hidden_size, weights.relative_embedding_norm);
+  }
+
+  void ExpectConvolution(EncoderWeights& weights) {
+    const ConvolutionConfig& convolution = config_.convolution;
+    if (convolution.size == 0) return;
+    const int64_t hidden = config_.hidden_size;
+    AddTable(PartName(layout_.convolution, "weight"),
+             {hidden, hidden / convolution.groups, convolution.size}, weights.convolution.weight);
+    AddTable(PartName(layout_.convolution, "bias"), {hidden}, weights.convolution.bias);
+    AddNorm(layout_.convolution_norm, hidden, weights.convolution_norm);
   }
 
   void ExpectLayer(const LayerNames& names, int number, LayerWeights& layer) {
@@ -91,15 +112,34 @@ class ExpectedTensors {
       AddLinear(names.query, hidden, bias, {query});
       AddLinear(names.key, hidden, bias, {key});
       AddLinear(names.value, hidden, bias, {value});
-    } else {
+    } else if (names.query_bias.empty()) {
       AddLinear(names.query_key_value, hidden, bias, {query, key, value});
+    } else {
+      AddLinear(names.query_key_value, hidden, false, {query, key, value});
+      list_.back().interleaved = attention.head_size;
+      AddTable(names.query_bias, {query.out}, layer.query.bias);
+      AddTable(names.value_bias, {value.out}, layer.value.bias);
     }
+    ExpectPositionProjections(names, layer);
     if (attention.query_key_norm) {
       AddNorm(names.query_norm, attention.head_size, layer.query_norm);
       AddNorm(names.key_norm, attention.head_size, layer.key_norm);
     }
     AddLinear(names.attention_output, attention.query_size(), config_.biases.attention_output,
               {{&layer.attention_output, hidden}});
+  }
+
+  void ExpectPositionProjections(const LayerNames& names, LayerWeights& layer) {
+    const DisentangledConfig& disentangled = config_.attention.disentangled;
+    if (disentangled.num_rows == 0 || disentangled.shared_projections) return;
+    const int64_t hidden = config_.hidden_size, out = config_.attention.query_size();
+    if (disentangled.content_to_position) {
+      AddLinear(names.position_key, hidden, disentangled.position_key_bias,
+                {{&layer.position_key, out}});
+    }
+    if (disentangled.position_to_content) {
+      AddLinear(names.position_query, hidden, true, {{&layer.position_query, out}});
+    }
   }
 
   void ExpectFeedForward(const LayerNames& names, LayerWeights& layer) {
@@ -233,6 +273,8 @@ class Binder {
     } else if (!IsFloat(view->data_type)) {
       AddType(absl::StrCat("tensor ", Quote(name), " has dtype ", Name(view->data_type),
                            ", expected F32, F16 or BF16"));
+    } else if (expected.interleaved > 0) {
+      Separate(*view, expected);
     } else {
       SetTargets(expected.transposed ? Rearranged(*view) : *view, expected.targets);
     }
@@ -266,6 +308,23 @@ class Binder {
     std::swap(transposed.shape[0], transposed.shape[1]);
     transposed.data = weights_.rearranged.back().data();
     return transposed;
+  }
+  // The runs of rows of each target together.
+  void Separate(const TensorView& view, const ExpectedTensor& expected) {
+    const size_t targets = expected.targets.size();
+    const size_t run = view.num_bytes() / view.shape[0] * expected.interleaved;
+    const size_t runs = view.num_bytes() / run / targets;
+    weights_.rearranged.emplace_back(view.num_bytes());
+    char* to = weights_.rearranged.back().data();
+    TensorView separate = view;
+    separate.data = to;
+    const char* from = static_cast<const char*>(view.data);
+    for (size_t target = 0; target < targets; ++target) {
+      for (size_t i = 0; i < runs; ++i, to += run) {
+        std::memcpy(to, from + (i * targets + target) * run, run);
+      }
+    }
+    SetTargets(separate, expected.targets);
   }
   static void SetTargets(const TensorView& view, absl::Span<TensorView* const> targets) {
     TensorView part = view;

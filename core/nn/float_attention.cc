@@ -16,7 +16,7 @@ absl::Status FloatAttention::Init(const LayerWeights& weights) {
                       {context_.config.hidden_size, row_size(),
                        bias ? kernels::Epilogue::kBias : kernels::Epilogue::kNone},
                       {ToPart(weights.query), ToPart(weights.key), ToPart(weights.value)}));
-  return absl::OkStatus();
+  return heads_.Init(weights);
 }
 
 void FloatAttention::Run(const PackedBatch& batch, const float* input,

@@ -20,7 +20,7 @@ class FloatAttention {
 
   // From INPUT [tokens, hidden], which may be workspace.projected, to workspace.context.
   void Run(const PackedBatch& batch, const float* input, FloatWorkspace& workspace) const;
-  size_t weight_bytes() const { return query_key_value_->weight_bytes(); }
+  size_t weight_bytes() const { return query_key_value_->weight_bytes() + heads_.weight_bytes(); }
 
  private:
   HeadRows SequenceRows(const PackedBatch& batch, int sequence, FloatWorkspace& workspace) const;

@@ -18,6 +18,9 @@ FloatEncoder::FloatEncoder(const EncoderConfig& config, const EncoderWeights& we
   if (weights.relative_bias.present()) {
     relative_bias_ = std::make_unique<RelativeBias>(config, weights.relative_bias);
   }
+  if (weights.relative_embedding.present()) {
+    disentangled_ = std::make_unique<DisentangledPositions>(config, weights, kernels_);
+  }
 }
 
 absl::StatusOr<std::unique_ptr<Encoder>> FloatEncoder::Create(const EncoderConfig& config,
@@ -36,6 +39,9 @@ absl::Status FloatEncoder::Init(const EncoderWeights& weights) {
                                                        kernels::Epilogue::kBias},
                                                       {ToPart(weights.embedding_projection)}));
   }
+  if (config_.convolution.size > 0) {
+    CTX_ASSIGN_OR_RETURN(convolution_, Convolution::Create(Context(0), weights));
+  }
   for (const LayerWeights& layer_weights : weights.layers) {
     CTX_ASSIGN_OR_RETURN(
         auto layer, FloatLayer::Create(Context(static_cast<int>(layers_.size())), layer_weights));
@@ -50,6 +56,7 @@ LayerContext FloatEncoder::Context(int layer) const {
   return {.config = config_,
           .positions = local ? *local_positions_ : embedding_.positions(),
           .relative_bias = relative_bias_.get(),
+          .disentangled = disentangled_.get(),
           .window = window,
           .backend = backend_.linear,
           .isa = backend_.isa};
@@ -75,10 +82,13 @@ void FloatEncoder::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows
     own.observer->OnEmbedding(EmbeddingStep::kOutput, own.hidden.data());
   }
   const int layers_per_weights = config_.num_layers / config_.num_layer_weights;
+  if (convolution_ != nullptr) convolution_->Run(batch, own);
   for (int i = 0; i < config_.num_layers; ++i) {
     if (own.observer != nullptr) own.observer->BeginLayer(i);
-    const bool last = i + 1 == config_.num_layers;
-    layers_[i / layers_per_weights]->Run(batch, last ? rows : absl::Span<const uint32_t>(), own);
+    const auto wanted = i + 1 == config_.num_layers ? rows : absl::Span<const uint32_t>();
+    layers_[i / layers_per_weights]->Run(batch, wanted, own);
+    if (i == 0 && convolution_ != nullptr) convolution_->Add(batch, wanted, own);
+    if (own.observer != nullptr) own.observer->OnLayerOutput(own.hidden.data());
   }
   if (!config_.final_norm) return;
   float* hidden = workspace.hidden.data();
@@ -93,6 +103,8 @@ size_t FloatEncoder::weight_bytes() const {
   if (projection_ != nullptr) bytes += projection_->weight_bytes();
   if (local_positions_ != nullptr) bytes += local_positions_->bytes();
   if (relative_bias_ != nullptr) bytes += relative_bias_->bytes();
+  if (disentangled_ != nullptr) bytes += disentangled_->bytes();
+  if (convolution_ != nullptr) bytes += convolution_->weight_bytes();
   for (const auto& layer : layers_) bytes += layer->weight_bytes();
   return bytes;
 }

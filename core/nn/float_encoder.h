@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/nn/convolution.h"
 #include "core/nn/embedding.h"
 #include "core/nn/encoder.h"
 #include "core/nn/float_layer.h"
@@ -41,6 +42,8 @@ class FloatEncoder : public Encoder {
   Embedding embedding_;
   std::unique_ptr<const PositionalEncoding> local_positions_;  // null: the same as all others'
   std::unique_ptr<const RelativeBias> relative_bias_;          // null: none
+  std::unique_ptr<const DisentangledPositions> disentangled_;  // null: none
+  std::unique_ptr<const Convolution> convolution_;             // null: none
   std::unique_ptr<kernels::Linear> projection_;                // of the embedding; null: none
   std::vector<std::unique_ptr<FloatLayer>> layers_;            // [num_layer_weights]
   Norm final_norm_;

@@ -43,6 +43,7 @@ absl::StatusOr<std::unique_ptr<Encoder>> FloatEncoderDecoder::Create(const Encod
   const LayerContext context = {.config = model->config_,
                                 .positions = model->embedding_.positions(),
                                 .relative_bias = nullptr,
+                                .disentangled = nullptr,
                                 .window = 0,
                                 .backend = backend,
                                 .isa = isa};

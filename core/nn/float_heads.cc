@@ -1,5 +1,7 @@
 #include "core/nn/float_heads.h"
 
+#include "core/base/status_macros.h"
+
 namespace contexture::nn {
 
 FloatHeads::FloatHeads(const LayerContext& context, const LayerWeights& weights)
@@ -8,6 +10,14 @@ FloatHeads::FloatHeads(const LayerContext& context, const LayerWeights& weights)
       kernels_(kernels::GetVectorKernels(context.isa)),
       query_norm_(weights.query_norm, context.config.norm_weight_offset),
       key_norm_(weights.key_norm, context.config.norm_weight_offset) {}
+
+absl::Status FloatHeads::Init(const LayerWeights& weights) {
+  const DisentangledConfig& disentangled = config_.disentangled;
+  const bool scores = disentangled.content_to_position || disentangled.position_to_content;
+  if (context_.disentangled == nullptr || !scores) return absl::OkStatus();
+  CTX_ASSIGN_OR_RETURN(relative_, DisentangledProjections::Create(context_, weights));
+  return absl::OkStatus();
+}
 
 // The heads of a token lie side by side, so they are the rows of a norm.
 void FloatHeads::Normalise(const Norm& norm, const HeadRows& rows, float* heads,
@@ -42,6 +52,8 @@ void FloatHeads::Run(const HeadRows& rows, float* scratch, Observer* observer) c
   for (int head = 0; head < config_.num_heads; ++head) {
     const size_t at = static_cast<size_t>(head) * config_.head_size;
     const size_t key_at = static_cast<size_t>(head / group) * config_.head_size;
+    kernels::RelativeScores relative;
+    if (relative_ != nullptr) relative = relative_->Head(head);
     const kernels::AttentionArgs args = {.query = rows.query + at,
                                          .key = rows.key + key_at,
                                          .value = rows.value + key_at,
@@ -58,7 +70,8 @@ void FloatHeads::Run(const HeadRows& rows, float* scratch, Observer* observer) c
                                          .window = context_.window,
                                          .distance_bias = context_.relative_bias == nullptr
                                                               ? nullptr
-                                                              : context_.relative_bias->Head(head)};
+                                                              : context_.relative_bias->Head(head),
+                                         .relative = relative_ == nullptr ? nullptr : &relative};
     kernels_.attention(args);
     if (observer != nullptr) observer->OnAttention(head, args);
   }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include "core/nn/float_parts.h"
 #include "core/nn/observer.h"
 
@@ -22,10 +24,13 @@ struct HeadRows {
 class FloatHeads {
  public:
   FloatHeads(const LayerContext& context, const LayerWeights& weights);
+  // Projects relative positions where the model has them. Codes: those of kernels::MakeLinear.
+  absl::Status Init(const LayerWeights& weights);
 
   // Norms and rotates queries and keys in place, and writes the context. SCRATCH is that of
   // kernels::AttentionArgs; OBSERVER may be null.
   void Run(const HeadRows& rows, float* scratch, Observer* observer) const;
+  size_t weight_bytes() const { return relative_ == nullptr ? 0 : relative_->bytes(); }
 
  private:
   void Normalise(const Norm& norm, const HeadRows& rows, float* heads, int num_heads) const;
@@ -35,6 +40,7 @@ class FloatHeads {
   const AttentionConfig config_;
   const kernels::VectorKernels& kernels_;
   Norm query_norm_, key_norm_;
+  std::unique_ptr<const DisentangledProjections> relative_;  // null: none
 };
 
 }  // namespace contexture::nn

@@ -55,7 +55,6 @@ void FloatLayer::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
   for (int first = 0; first < tokens; first += kBlockRows) {
     FinishRows(first, std::min(kBlockRows, tokens - first), workspace);
   }
-  if (workspace.observer != nullptr) workspace.observer->OnLayerOutput(workspace.hidden.data());
 }
 
 void FloatLayer::FinishRows(int first, int rows, FloatWorkspace& workspace) const {

@@ -9,6 +9,7 @@
 #include "core/model/encoder_config.h"
 #include "core/model/encoder_weights.h"
 #include "core/nn/norm.h"
+#include "core/nn/positions/disentangled.h"
 #include "core/nn/positions/positional_encoding.h"
 #include "core/nn/positions/relative_bias.h"
 
@@ -17,9 +18,10 @@ namespace contexture::nn {
 // What a float layer and its parts are made from. What the references lead to outlives them.
 struct LayerContext {
   const EncoderConfig& config;
-  const PositionalEncoding& positions;  // of this layer
-  const RelativeBias* relative_bias;    // null: none
-  int window;                           // of this layer, see AttentionConfig
+  const PositionalEncoding& positions;        // of this layer
+  const RelativeBias* relative_bias;          // null: none
+  const DisentangledPositions* disentangled;  // null: none
+  int window;                                 // of this layer, see AttentionConfig
   kernels::LinearBackend backend;
   Isa isa;
 };

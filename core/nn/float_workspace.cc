@@ -18,8 +18,13 @@ FloatWorkspace::FloatWorkspace(const EncoderConfig& config, int tokens) {
   projected = AlignedBuffer<float>(rows * config.hidden_size);
   intermediate = AlignedBuffer<float>(static_cast<size_t>(std::min(tokens, kBlockRows)) *
                                       (config.feed_forward.gated ? 2 * inner : inner));
-  attention_scratch =
-      AlignedBuffer<float>(kernels::AttentionScratchFloats(tokens, config.attention.head_size));
+  attention_scratch = AlignedBuffer<float>(kernels::AttentionScratchFloats(
+      tokens, config.attention.head_size, config.attention.disentangled.num_rows));
+  if (config.convolution.size > 0) {
+    convolved = AlignedBuffer<float>(rows * config.hidden_size);
+    windows = AlignedBuffer<float>(static_cast<size_t>(std::min(tokens, kBlockRows)) *
+                                   config.convolution.size * config.hidden_size);
+  }
   if (config.decoder.num_layers == 0) return;
   memory = AlignedBuffer<float>(rows * config.hidden_size);
   memory_key_value = AlignedBuffer<float>(rows * 2 * query);
@@ -27,8 +32,8 @@ FloatWorkspace::FloatWorkspace(const EncoderConfig& config, int tokens) {
 
 size_t FloatWorkspace::bytes() const {
   return Workspace::bytes() + embedded.bytes() + query_key_value.bytes() + context.bytes() +
-         projected.bytes() + intermediate.bytes() + attention_scratch.bytes() + memory.bytes() +
-         memory_key_value.bytes();
+         projected.bytes() + intermediate.bytes() + attention_scratch.bytes() + convolved.bytes() +
+         windows.bytes() + memory.bytes() + memory_key_value.bytes();
 }
 
 }  // namespace contexture::nn

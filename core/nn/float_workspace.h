@@ -18,6 +18,8 @@ struct FloatWorkspace : Workspace {
   AlignedBuffer<float> projected;     // [tokens, hidden]: a sublayer's output, or its normed input
   AlignedBuffer<float> intermediate;  // [kBlockRows, intermediate], twice as wide when gated
   AlignedBuffer<float> attention_scratch;
+  AlignedBuffer<float> convolved;  // [tokens, hidden]; of a model with a convolution
+  AlignedBuffer<float> windows;    // [kBlockRows, size * hidden]; likewise
   // Of a model with a decoder.
   AlignedBuffer<float> memory;            // [tokens, hidden]: the encoder's output
   AlignedBuffer<float> memory_key_value;  // [tokens, 2 * query_size]

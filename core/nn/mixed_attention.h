@@ -15,6 +15,8 @@ class MixedAttention {
   // `ranges`: for kInt8, or null.
   MixedAttention(const MixedContext& context, const LayerWeights& weights,
                  const LayerRanges* ranges);
+  // Projects relative positions where the model has them. Codes: those of kernels::MakeLinear.
+  absl::Status Init(const LayerWeights& weights) { return float_heads_.Init(weights); }
 
   // From workspace.input to workspace.context.
   void Run(const PackedBatch& batch, MixedWorkspace& workspace) const;
@@ -22,7 +24,9 @@ class MixedAttention {
   void Project(const MixedBlock& block, MixedWorkspace& workspace) const;
   const float* input_factors() const { return query_key_value_.input_factors(); }
   const float* bias() const { return output_.bias(); }
-  size_t weight_bytes() const { return query_key_value_.weight_bytes() + output_.weight_bytes(); }
+  size_t weight_bytes() const {
+    return query_key_value_.weight_bytes() + output_.weight_bytes() + float_heads_.weight_bytes();
+  }
 
  private:
   void ProjectInput(const PackedBatch& batch, const MixedBlock& block,

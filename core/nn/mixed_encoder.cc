@@ -26,6 +26,7 @@ const char* Needs(mixed::Format format) {
 
 // What the model has and these kernels lack; null: nothing.
 const char* OtherPart(const EncoderConfig& config) {
+  if (config.convolution.size != 0) return "a convolution";
   return config.decoder.num_layers != 0 ? "a decoder" : nullptr;
 }
 
@@ -54,6 +55,10 @@ MixedEncoder::MixedEncoder(const EncoderConfig& config, const EncoderWeights& we
   if (weights.relative_bias.present()) {
     relative_bias_ = std::make_unique<RelativeBias>(config, weights.relative_bias);
   }
+  if (weights.relative_embedding.present()) {
+    disentangled_ = std::make_unique<DisentangledPositions>(config, weights,
+                                                            kernels::GetVectorKernels(DetectIsa()));
+  }
   if (config_.embedding.projection) {
     const kernels::LinearPart part = ToPart(weights.embedding_projection);
     projection_ = std::make_unique<mixed::MixedLinear>(format, absl::MakeConstSpan(&part, 1));
@@ -71,6 +76,7 @@ MixedContext MixedEncoder::Context(int layer) const {
   return {.layer = {.config = config_,
                     .positions = local ? *local_positions_ : embedding_.positions(),
                     .relative_bias = relative_bias_.get(),
+                    .disentangled = disentangled_.get(),
                     .window = window,
                     .backend = kernels::LinearBackend::kMatmul,
                     .isa = DetectIsa()},
@@ -83,7 +89,11 @@ absl::StatusOr<std::unique_ptr<Encoder>> MixedEncoder::Create(const EncoderConfi
                                                               mixed::Format format,
                                                               const ActivationRanges& ranges) {
   CTX_RETURN_IF_ERROR(Check(config, format));
-  return std::unique_ptr<Encoder>(new MixedEncoder(config, weights, format, ranges));
+  std::unique_ptr<MixedEncoder> encoder(new MixedEncoder(config, weights, format, ranges));
+  for (size_t i = 0; i < weights.layers.size(); ++i) {
+    CTX_RETURN_IF_ERROR(encoder->layers_[i]->Init(weights.layers[i]));
+  }
+  return encoder;
 }
 
 std::unique_ptr<Workspace> MixedEncoder::NewWorkspace(int max_tokens) const {
@@ -149,6 +159,7 @@ size_t MixedEncoder::weight_bytes() const {
   size_t bytes = embedding_.weight_bytes();
   if (projection_ != nullptr) bytes += projection_->weight_bytes();
   if (local_positions_ != nullptr) bytes += local_positions_->bytes();
+  if (disentangled_ != nullptr) bytes += disentangled_->bytes();
   if (relative_bias_ != nullptr) bytes += relative_bias_->bytes();
   for (const auto& layer : layers_) bytes += layer->weight_bytes();
   return bytes;

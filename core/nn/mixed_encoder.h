@@ -19,7 +19,7 @@ class MixedEncoder : public Encoder {
   static absl::Status Check(const EncoderConfig& config, kernels::mixed::Format format);
   // `ranges` are for kInt8, which is less exact without them.
   // FAILED_PRECONDITION: the CPU lacks the instructions, or the model has a part that these kernels
-  // do not compute (the message names it).
+  // do not compute (the message names it). INTERNAL: oneDNN refuses.
   static absl::StatusOr<std::unique_ptr<Encoder>> Create(const EncoderConfig& config,
                                                          const EncoderWeights& weights,
                                                          kernels::mixed::Format format,
@@ -48,6 +48,7 @@ class MixedEncoder : public Encoder {
   Embedding embedding_;
   std::unique_ptr<const PositionalEncoding> local_positions_;      // null: the same as all others'
   std::unique_ptr<const RelativeBias> relative_bias_;              // null: none
+  std::unique_ptr<const DisentangledPositions> disentangled_;      // null: none
   std::unique_ptr<const kernels::mixed::MixedLinear> projection_;  // of the embedding; null: none
   std::vector<std::unique_ptr<MixedLayer>> layers_;                // [num_layer_weights]
   Norm final_norm_;

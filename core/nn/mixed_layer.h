@@ -14,6 +14,8 @@ class MixedLayer {
  public:
   // `ranges`: for kInt8, or null.
   MixedLayer(const MixedContext& context, const LayerWeights& weights, const LayerRanges* ranges);
+  // As MixedAttention's.
+  absl::Status Init(const LayerWeights& weights) { return attention_.Init(weights); }
 
   // What the layer takes in workspace.input.
   MixedInput input() const {

@@ -12,7 +12,7 @@ namespace contexture::nn {
 // What a mixed-precision layer and its parts are made from. What the references lead to outlives
 // them.
 struct MixedContext {
-  LayerContext layer;  // its backend is not used
+  LayerContext layer;  // its backend projects relative positions
   kernels::mixed::Format format;
   const kernels::mixed::Kernels& kernels;
 

@@ -10,7 +10,8 @@ using kernels::mixed::Format;
 using kernels::mixed::RoundUpToPanel;
 
 bool AttendsInBf16(const EncoderConfig& config, Format format) {
-  return format != Format::kSplit && kernels::mixed::GetKernels(format)->attention != nullptr &&
+  return format != Format::kSplit && config.attention.disentangled.num_rows == 0 &&
+         kernels::mixed::GetKernels(format)->attention != nullptr &&
          kernels::mixed::SupportsHeadSize(config.attention.head_size);
 }
 
@@ -41,8 +42,9 @@ MixedWorkspace::MixedWorkspace(const EncoderConfig& config, Format format, int t
         AlignedBuffer<char>(kernels::mixed::AttentionScratchBytes(tokens, head_size));
   } else {
     qkv_float = AlignedBuffer<float>(rows * qkv_stride);
-    attention_scratch =
-        AlignedBuffer<char>(kernels::AttentionScratchFloats(tokens, head_size) * sizeof(float));
+    attention_scratch = AlignedBuffer<char>(
+        kernels::AttentionScratchFloats(tokens, head_size, config.attention.disentangled.num_rows) *
+        sizeof(float));
   }
   if (!config.embedding.projection) return;
   embedded = AlignedBuffer<float>(rows * config.embedding.size);

@@ -17,7 +17,7 @@ inline constexpr int kMixedBlockRows = 512;
 static_assert(kMixedBlockRows % kernels::mixed::kSpareRows == 0);
 
 // Whether attention runs in bfloat16: not with kSplit, and only where the CPU multiplies it and the
-// kernels take the heads. Else it runs in float.
+// kernels take the heads and have no relative positions to attend to. Else it runs in float.
 bool AttendsInBf16(const EncoderConfig& config, kernels::mixed::Format format);
 
 // Activations of a mixed-precision encoder. Matrices have kSpareRows more rows than tokens (or than

@@ -110,8 +110,9 @@ TEST(CliTest, ModelCheckDescribesADirectoryWithoutAServer) {
   ASSERT_TRUE(test_support::WriteTinyBert(directory.path()).ok());
   const CliResult text = RunContexture({"model", "check", directory.path()}, kNobody);
   EXPECT_EQ(text.code, ExitCode::kOk);
-  for (const char* line : {"model_type +bert\n", "hidden_size +32\n", "pooling +mean, normalised\n",
-                           "stored_as +F32\n", "norm +LayerNorm after each sublayer\n"}) {
+  for (const char* line :
+       {"model_type +bert\n", "hidden_size +32\n", "pooling +mean, normalised\n",
+        "stored_as +F32\n", "norm +LayerNorm after each sublayer\n", "precision_f32 +computed\n"}) {
     EXPECT_THAT(text.out, ::testing::ContainsRegex(line));
   }
   const CliResult json =

@@ -63,6 +63,8 @@ NEW = dict(BERT, type_vocab_size=0, rope_theta=500.0, rope_scaling={"type": "ntk
 GPT2 = dict(vocab_size=VOCABULARY, n_embd=36, n_layer=2, n_head=3, n_positions=320, bos_token_id=None,
             eos_token_id=None)
 T5 = dict(vocab_size=VOCABULARY, d_model=36, d_kv=10, d_ff=50, num_layers=2, num_heads=3)
+DEBERTA = dict(BERT, type_vocab_size=0, relative_attention=True, position_biased_input=False, layer_norm_eps=1e-7)
+V3 = dict(DEBERTA, position_buckets=32, pos_att_type=["p2c", "c2p"], norm_rel_ebd="layer_norm", share_att_key=True)
 
 # name: (model_type, what the configuration says, what else the case does)
 CASES = {
@@ -135,6 +137,23 @@ CASES = {
     "pooled_two_dense": ("gemma3_text", dict(GEMMA, use_bidirectional_attention=True), {
         "pooling": ["mean"], "dense": [(70, False, "Identity"), (20, False, "Identity")], "normalize": True}),
     "pooled_side_by_side_dense": ("t5", T5, {"pooling": ["mean", "max"], "dense": [(24, True, "ReLU")]}),
+    "deberta_v3": ("deberta-v2", V3, {}),
+    "deberta_v3_masked_lm": ("deberta-v2", dict(V3, position_buckets=12, max_relative_positions=40, legacy=False),
+                             {"head": "AutoModelForMaskedLM"}),
+    "deberta_v2_convolution": ("deberta-v2", dict(V3, conv_kernel_size=3, conv_act="gelu", position_buckets=256,
+                                                  attention_head_size=12), {}),
+    "deberta_v2_grouped_convolution": ("deberta-v2", dict(V3, conv_kernel_size=5, conv_groups=4, type_vocab_size=2,
+                                                          num_hidden_layers=1), {}),
+    "deberta_v2_own_projections": ("deberta-v2", dict(V3, share_att_key=False, norm_rel_ebd="none",
+                                                      position_biased_input=True),
+                                   {"head": "AutoModelForSequenceClassification"}),
+    "deberta_v2_content_to_position": ("deberta-v2", dict(DEBERTA, pos_att_type=["c2p"], max_relative_positions=20),
+                                       {}),
+    "deberta_v2_position_to_content": ("deberta-v2", dict(DEBERTA, pos_att_type="p2c", position_buckets=6), {}),
+    "deberta_v2_absolute": ("deberta-v2", dict(BERT, relative_attention=False, pos_att_type=["c2p"]), {}),
+    "deberta": ("deberta", dict(DEBERTA, pos_att_type="c2p|p2c"), {}),
+    "deberta_masked_lm": ("deberta", dict(DEBERTA, pos_att_type=["p2c"], max_relative_positions=30,
+                                          num_attention_heads=4), {"head": "AutoModelForMaskedLM"}),
 }
 LENGTHS = (1, 2, 17, 300)
 BUFFERS = (".inv_freq",)  # follow from the configuration

@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "core/kernels/reference.h"
 #include "core/kernels/vector_kernels.h"
@@ -16,6 +18,38 @@ struct Case {
   float alibi_slope = 0.0f;
   int window = 0;
   const float* distance_bias = nullptr;
+  const RelativeScores* relative = nullptr;
+};
+
+// Positions of DISTANCES distances in both directions: row DISTANCES - 1 - d for d = j - i, in
+// STEPS distances a row.
+class Relative {
+ public:
+  Relative(int distances, int step, int head_size)
+      : num_rows_(2 * distances / step + 1),
+        stride_((num_rows_ + 15) / 16 * 16),
+        keys_(RandomFloats(static_cast<size_t>(head_size) * stride_, distances)),
+        queries_(RandomFloats(static_cast<size_t>(num_rows_) * (head_size + 3), step)) {
+    for (int d = 1 - distances; d < distances + 16; ++d) {
+      const int row = std::max(0, (distances - 1 - d) / step);
+      rows_.push_back(row);
+      tile_offsets_.push_back(row * kRelativeTile + d);
+    }
+    scores_ = {.keys = keys_.data(),
+               .key_stride = stride_,
+               .queries = queries_.data(),
+               .query_stride = head_size + 3,
+               .num_rows = num_rows_,
+               .rows = rows_.data() + distances - 1,
+               .tile_offsets = tile_offsets_.data() + distances - 1};
+  }
+  RelativeScores scores() const { return scores_; }
+
+ private:
+  int num_rows_, stride_;
+  AlignedBuffer<float> keys_, queries_;
+  std::vector<int32_t> rows_, tile_offsets_;
+  RelativeScores scores_;
 };
 
 class AttentionTest : public testing::TestWithParam<Isa> {
@@ -24,7 +58,8 @@ class AttentionTest : public testing::TestWithParam<Isa> {
   static AlignedBuffer<float> Run(void (*attend)(const AttentionArgs&), const Case& c,
                                   const AlignedBuffer<float>& qkv) {
     AlignedBuffer<float> context(static_cast<size_t>(c.queries) * c.head_size);
-    AlignedBuffer<float> scratch(AttentionScratchFloats(c.keys, c.head_size));
+    AlignedBuffer<float> scratch(AttentionScratchFloats(
+        c.keys, c.head_size, c.relative == nullptr ? 0 : c.relative->num_rows));
     attend({.query = qkv.data(),
             .key = qkv.data() + c.head_size,
             .value = qkv.data() + 2 * c.head_size,
@@ -39,7 +74,8 @@ class AttentionTest : public testing::TestWithParam<Isa> {
             .scratch = scratch.data(),
             .alibi_slope = c.alibi_slope,
             .window = c.window,
-            .distance_bias = c.distance_bias});
+            .distance_bias = c.distance_bias,
+            .relative = c.relative});
     return context;
   }
 };
@@ -119,6 +155,49 @@ TEST_P(AttentionTest, ABiasOfTheDistanceIsAddedToTheScaledScores) {
       const auto got = Run(GetVectorKernels(GetParam()).attention, c, qkv);
       EXPECT_LE(MaxDifference(got, Run(reference::Attend, c, qkv)), 3 * kElementwiseTolerance)
           << "length " << length << " window " << window;
+    }
+  }
+}
+
+TEST_P(AttentionTest, ScoresGrowByThoseOfRelativePositions) {
+  for (int length : {1, 2, 5, 16, 17, 64, 65, 130, 257}) {
+    for (int head_size : {4, 20, 64}) {
+      for (int step : {1, 3}) {
+        const Relative positions(length + 5, step, head_size);
+        const auto qkv =
+            RandomFloats(static_cast<size_t>(length) * 3 * head_size, length + head_size);
+        RelativeScores keys = positions.scores(), queries = positions.scores();
+        keys.queries = nullptr;
+        queries.keys = nullptr;
+        const RelativeScores both = positions.scores();
+        for (const RelativeScores& relative : {both, keys, queries}) {
+          Case c = {length, length, head_size, false};
+          c.relative = &relative;
+          const auto got = Run(GetVectorKernels(GetParam()).attention, c, qkv);
+          EXPECT_LE(MaxDifference(got, Run(reference::Attend, c, qkv)), 3 * kElementwiseTolerance)
+              << "length " << length << " head " << head_size << " step " << step;
+          c.relative = nullptr;
+          if (length == 1) continue;
+          EXPECT_GT(MaxDifference(got, Run(reference::Attend, c, qkv)), 1e-3f);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(AttentionTest, RelativePositionsGoWithMasksAndFewQueries) {
+  for (bool causal : {false, true}) {
+    for (int window : {0, 9, 70}) {
+      const Relative positions(150, 2, 24);
+      const RelativeScores scores = positions.scores();
+      Case c = {90, 150, 24, causal, 0.0f, window, nullptr, &scores};
+      const auto qkv = RandomFloats(static_cast<size_t>(150) * 3 * 24, 7);
+      const auto got = Run(GetVectorKernels(GetParam()).attention, c, qkv);
+      EXPECT_LE(MaxDifference(got, Run(reference::Attend, c, qkv)), 3 * kElementwiseTolerance)
+          << "causal " << causal << " window " << window;
+      c.queries = 70;
+      const auto part = Run(GetVectorKernels(GetParam()).attention, c, qkv);
+      EXPECT_EQ(std::memcmp(got.data(), part.data(), part.bytes()), 0);
     }
   }
 }

@@ -127,6 +127,47 @@ TEST(FamilyConfigTest, ScalingWhereLayersHaveTypesIsNamedByRopeType) {
   EXPECT_EQ(scaled->position.local_rotary.scaling, RotaryScaling::kNone);
 }
 
+// What DeBERTa's rows refuse.
+absl::StatusOr<EncoderConfig> ReadDeberta(const Json& fields) {
+  Json all = {{"relative_attention", true}, {"pos_att_type", "c2p|p2c"}};
+  all.update(fields);
+  return Read("deberta-v2", all, kEncoderSizes);
+}
+
+TEST(FamilyConfigTest, DebertaPositionsFollowFromItsFields) {
+  const auto plain = ReadDeberta({{"max_relative_positions", -1}, {"position_buckets", -1}});
+  ASSERT_THAT(plain, IsOk());
+  EXPECT_EQ(plain->attention.disentangled.num_rows, 128);
+  EXPECT_EQ(plain->attention.disentangled.num_buckets, 0);
+  EXPECT_FLOAT_EQ(plain->attention.scale, 1.0f / std::sqrt(24.0f));
+  EXPECT_EQ(plain->position.kind, PositionKind::kLearned);
+  const auto buckets = ReadDeberta({{"position_buckets", 16}, {"position_biased_input", false}});
+  ASSERT_THAT(buckets, IsOk());
+  EXPECT_EQ(buckets->attention.disentangled.num_rows, 32);
+  EXPECT_EQ(buckets->attention.disentangled.max_distance, 64);
+  EXPECT_EQ(buckets->position.kind, PositionKind::kNone);
+}
+
+TEST(FamilyConfigTest, DebertaFieldsThatAreNotComputedAreNamed) {
+  const auto refuses = [](const Json& fields, const char* name, const char* value) {
+    const absl::Status status = ReadDeberta(fields).status();
+    EXPECT_FALSE(status.ok());
+    EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr(name), HasSubstr(value)));
+  };
+  refuses({{"pos_att_type", {"c2p", "p2p"}}}, "'pos_att_type'", "p2p");
+  refuses({{"pos_att_type", {"c2p", "c2p"}}}, "'pos_att_type'", "at most once");
+  refuses({{"pos_att_type", 3}}, "'pos_att_type'", "3");
+  refuses({{"norm_rel_ebd", "batch_norm"}}, "'norm_rel_ebd'", "batch_norm");
+  refuses({{"conv_kernel_size", 4}}, "'conv_kernel_size'", "4");
+  refuses({{"conv_kernel_size", 3}, {"conv_groups", 5}}, "'conv_groups'", "32");
+  refuses({{"conv_kernel_size", 3}, {"conv_act", "mish"}}, "'conv_act'", "mish");
+  refuses({{"embedding_size", 16}}, "'embedding_size'", "32");
+  refuses({{"position_buckets", 128}}, "'position_buckets'", "64");
+  refuses({{"talking_head", true}}, "'talking_head'", "true");
+  EXPECT_THAT(Read("deberta", {{"share_att_key", true}}, kEncoderSizes),
+              StatusIs(kNotComputed, HasSubstr("'share_att_key'")));
+}
+
 TEST(FamilyConfigTest, LayersAlternateAsThePatternOrTheListSays) {
   const auto pattern = Read("modernbert", {{"global_attn_every_n_layers", 3}}, kEncoderSizes);
   ASSERT_THAT(pattern, IsOk());
@@ -219,8 +260,8 @@ TEST(FamilyConfigTest, PartsThatAFamilyMayHaveAndAreNotComputedAreNamed) {
               StatusIs(kNotComputed, HasSubstr("'auto_map'")));
   EXPECT_THAT(Read("nomic_bert", {{"moe_top_k", 2}}, kEncoderSizes),
               StatusIs(kNotComputed, HasSubstr("'moe_top_k'")));
-  EXPECT_THAT(Read("deberta-v2", Json::object(), kEncoderSizes),
-              StatusIs(kNotComputed, AllOf(HasSubstr("\"deberta-v2\""), HasSubstr("modernbert"))));
+  EXPECT_THAT(Read("reformer", Json::object(), kEncoderSizes),
+              StatusIs(kNotComputed, AllOf(HasSubstr("\"reformer\""), HasSubstr("modernbert"))));
 }
 
 }  // namespace
