@@ -12,6 +12,7 @@ absl::Span<const Family* const> AllFamilies() {
       &kRobertaFamily,
       &kRobertaPreLayerNormFamily,
       &kElectraFamily,
+      &kXlmRobertaXlFamily,
       &kAlbertFamily,
       &kDistilBertFamily,
       &kMpnetFamily,

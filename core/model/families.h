@@ -10,6 +10,7 @@ extern const Family kJinaBertFamily;
 extern const Family kRobertaFamily;
 extern const Family kRobertaPreLayerNormFamily;
 extern const Family kElectraFamily;
+extern const Family kXlmRobertaXlFamily;
 extern const Family kAlbertFamily;
 extern const Family kDistilBertFamily;
 extern const Family kMpnetFamily;

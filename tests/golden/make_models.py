@@ -154,6 +154,7 @@ CASES = {
     "deberta": ("deberta", dict(DEBERTA, pos_att_type="c2p|p2c"), {}),
     "deberta_masked_lm": ("deberta", dict(DEBERTA, pos_att_type=["p2c"], max_relative_positions=30,
                                           num_attention_heads=4), {"head": "AutoModelForMaskedLM"}),
+    "xlm_roberta_xl": ("xlm-roberta-xl", dict(BERT, type_vocab_size=1), {"head": "AutoModelForMaskedLM"}),
 }
 LENGTHS = (1, 2, 17, 300)
 BUFFERS = (".inv_freq",)  # follow from the configuration
