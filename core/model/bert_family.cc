@@ -77,7 +77,7 @@ constexpr TensorLayout kRobertaLayouts[] = {kBertLayout};
 constexpr TensorLayout kPreLayerNormLayouts[] = {PreLayerNormLayout()};
 
 constexpr absl::string_view kBertPrefixes[] = {"", "bert."};
-constexpr absl::string_view kRobertaPrefixes[] = {"", "roberta."};
+constexpr absl::string_view kRobertaPrefixes[] = {"", "roberta.", "data2vec_text."};
 constexpr absl::string_view kPreLayerNormPrefixes[] = {"", "roberta_prelayernorm."};
 constexpr absl::string_view kElectraPrefixes[] = {"", "electra."};
 // Poolers, heads, and positions as numbers.
@@ -143,7 +143,8 @@ absl::Status CompleteElectra(const Json& /*json*/, EncoderConfig& config) {
 }
 
 constexpr absl::string_view kBertTypes[] = {"bert"};
-constexpr absl::string_view kRobertaTypes[] = {"roberta", "xlm-roberta", "camembert"};
+constexpr absl::string_view kRobertaTypes[] = {"roberta", "xlm-roberta", "camembert",
+                                               "data2vec-text"};
 constexpr absl::string_view kPreLayerNormTypes[] = {"roberta-prelayernorm"};
 constexpr absl::string_view kElectraTypes[] = {"electra"};
 

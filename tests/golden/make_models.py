@@ -155,6 +155,14 @@ CASES = {
     "deberta_masked_lm": ("deberta", dict(DEBERTA, pos_att_type=["p2c"], max_relative_positions=30,
                                           num_attention_heads=4), {"head": "AutoModelForMaskedLM"}),
     "xlm_roberta_xl": ("xlm-roberta-xl", dict(BERT, type_vocab_size=1), {"head": "AutoModelForMaskedLM"}),
+    "megatron_bert": ("megatron-bert", BERT, {}),
+    "ernie": ("ernie", BERT, {"head": "AutoModelForMaskedLM"}),
+    "bert_generation": ("bert-generation", BERT, {}),
+    "data2vec_text": ("data2vec-text", BERT, {"head": "AutoModelForMaskedLM"}),
+    "bert_masked_lm_untied": ("bert", dict(BERT, tie_word_embeddings=False), {"head": "AutoModelForMaskedLM"}),
+    "gpt2_lm_untied": ("gpt2", dict(GPT2, tie_word_embeddings=False), {"head": "AutoModelForCausalLM"}),
+    "llama_tied": ("llama", dict(DECODER, tie_word_embeddings=True), {"head": "AutoModelForCausalLM"}),
+    "t5_untied": ("t5", dict(T5, tie_word_embeddings=False), {"head": "T5ForConditionalGeneration"}),
 }
 LENGTHS = (1, 2, 17, 300)
 BUFFERS = (".inv_freq",)  # follow from the configuration
