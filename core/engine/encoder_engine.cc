@@ -19,6 +19,30 @@ EncoderEngine::OwnWorkspace::OwnWorkspace(std::unique_ptr<nn::Workspace> nn_work
   target_offsets.reserve(nn->max_tokens + 1);
 }
 
+// Writes the outputs of lower layers as they come by.
+class EncoderEngine::LowerLayers : public nn::LayerTap {
+ public:
+  LowerLayers(const EncoderEngine& engine, const Group& group, OwnWorkspace& workspace)
+      : engine_(engine), group_(group), workspace_(workspace) {}
+
+  void OnLayers(int layers, const float* hidden) override {
+    if (workspace_.layers[layers] == 0) return;
+    const auto size = static_cast<size_t>(engine_.info_.config.hidden_size);
+    for (int i = group_.first; i < group_.last; ++i) {
+      const uint32_t* offset = &workspace_.offsets[i - group_.first];
+      engine_.WriteOutputs(group_.plan, i, layers,
+                           {hidden + offset[0] * size, static_cast<int>(offset[1] - offset[0]),
+                            static_cast<int>(size)},
+                           workspace_);
+    }
+  }
+
+ private:
+  const EncoderEngine& engine_;
+  const Group& group_;
+  OwnWorkspace& workspace_;
+};
+
 std::vector<std::pair<std::string, double>> EncoderEngine::OwnWorkspace::ProfileSeconds() const {
   std::vector<std::pair<std::string, double>> parts;
   if (nn->profile == nullptr) return parts;
@@ -45,6 +69,7 @@ std::unique_ptr<Workspace> EncoderEngine::NewWorkspace() const {
       std::max(hidden_size, pooling_ == nullptr ? 0 : pooling_->scratch_floats());
   auto workspace =
       std::make_unique<OwnWorkspace>(encoder_->NewWorkspace(workspace_tokens_), writer_floats);
+  workspace->layers.resize(info_.config.num_layers);
   if (heads_ != nullptr) workspace->heads = heads_->NewScratch();
   return workspace;
 }
@@ -60,10 +85,11 @@ absl::Status EncoderEngine::Run(const PackedBatch& batch, const OutputPlan& plan
                                 Workspace& workspace) const {
   CTX_RETURN_IF_ERROR(CheckPlan(batch, plan));
   CTX_RETURN_IF_ERROR(CheckBatch(batch));
+  CTX_RETURN_IF_ERROR(CheckSlots(batch, plan));
   auto& own = static_cast<OwnWorkspace&>(workspace);
   for (int first = 0; first < batch.num_sequences();) {
     const int last = GroupEnd(batch, first);
-    RunGroup(batch, plan, first, last, own);
+    RunGroup(batch, {plan, first, last}, own);
     first = last;
   }
   return absl::OkStatus();
@@ -82,8 +108,9 @@ int EncoderEngine::GroupEnd(const PackedBatch& batch, int first) const {
   return last;
 }
 
-void EncoderEngine::RunGroup(const PackedBatch& batch, const OutputPlan& plan, int first, int last,
+void EncoderEngine::RunGroup(const PackedBatch& batch, const Group& outputs,
                              OwnWorkspace& workspace) const {
+  const int first = outputs.first, last = outputs.last;
   const auto rebase = [first, last](absl::Span<const uint32_t> from, std::vector<uint32_t>& to) {
     to.clear();
     for (int i = first; i <= last; ++i) to.push_back(from[i] - from[first]);
@@ -104,27 +131,61 @@ void EncoderEngine::RunGroup(const PackedBatch& batch, const OutputPlan& plan, i
     group.target_offsets = workspace.target_offsets;
     group.target_ids = cut(batch.target_ids, batch.target_offsets);
   }
-  workspace.wanted.Collect({.ids = group.output_ids(), .offsets = group.output_offsets()}, plan,
-                           first);
-  encoder_->Run(group, workspace.wanted.rows(), *workspace.nn);
-  for (int i = first; i < last; ++i) WriteOutputs(plan, i - first, i, workspace);
-  if (heads_ == nullptr) return;
-  const PackedBatch outputs = {.ids = group.output_ids(), .offsets = group.output_offsets()};
-  heads_->Write({outputs, plan, first, workspace.wanted, workspace.nn->hidden.data()},
+  const int layer = RunLayers(group, outputs, workspace);
+  // The wanted rows of a sequence stand for all of it: the first and the last one are among them
+  // when an output is made of them.
+  const WantedRows& wanted = workspace.wanted;
+  const int hidden_size = info_.config.hidden_size;
+  for (int i = first; i < last; ++i) {
+    const size_t row = wanted.begin(i - first), end = wanted.begin(i - first + 1);
+    const SequenceVectors vectors = {
+        .hidden = workspace.nn->hidden.data() + row * hidden_size,
+        .length = static_cast<int>(end - row),
+        .hidden_size = hidden_size,
+        .tokens = wanted.rows().empty() ? wanted.rows() : wanted.rows().subspan(row, end - row),
+        .first_token = group.output_offsets()[i - first]};
+    WriteOutputs(outputs.plan, i, layer, vectors, workspace);
+  }
+  if (heads_ == nullptr || layer != kAllLayers) return;
+  const PackedBatch tokens = {.ids = group.output_ids(), .offsets = group.output_offsets()};
+  heads_->Write({tokens, outputs.plan, first, wanted, workspace.nn->hidden.data()},
                 workspace.heads);
 }
 
-// The wanted rows of a sequence stand for all of it: the first and the last one are among them when
-// an output is made of them.
-void EncoderEngine::WriteOutputs(const OutputPlan& plan, int in_group, int sequence,
-                                 OwnWorkspace& workspace) const {
-  const size_t row = workspace.wanted.begin(in_group);
-  const int rows = static_cast<int>(workspace.wanted.begin(in_group + 1) - row);
-  const int hidden_size = info_.config.hidden_size;
-  const SequenceVectors vectors = {workspace.nn->hidden.data() + row * hidden_size, rows,
-                                   hidden_size};
-  plan.non_finite[sequence] = IsFinite(kernels_, vectors) ? 0 : 1;
+int EncoderEngine::RunLayers(const PackedBatch& tokens, const Group& group,
+                             OwnWorkspace& workspace) const {
+  const OutputPlan& plan = group.plan;
+  std::fill(workspace.layers.begin(), workspace.layers.end(), 0);
+  bool any = false, lower_only = true;
+  int highest = 0, lowest = info_.config.num_layers;
+  for (uint32_t s = plan.offsets[group.first]; s < plan.offsets[group.last]; ++s) {
+    const int layer = plan.slots[s].spec.layer;
+    any = true;
+    lower_only = lower_only && layer != kAllLayers;
+    highest = std::max(highest, layer);
+    if (layer == kAllLayers) continue;
+    workspace.layers[layer] = 1;
+    lowest = std::min(lowest, layer);
+  }
+  for (int i = group.first; i < group.last; ++i) plan.non_finite[i] = 0;
+  const int last = any && lower_only ? highest : kAllLayers;
+  workspace.wanted.Collect({.ids = tokens.output_ids(), .offsets = tokens.output_offsets()}, plan,
+                           group.first, last);
+  LowerLayers lower(*this, group, workspace);
+  const bool taps = lowest < (last == kAllLayers ? info_.config.num_layers : last);
+  workspace.nn->tap = taps ? &lower : nullptr;
+  workspace.nn->layers = last;
+  encoder_->Run(tokens, workspace.wanted.rows(), *workspace.nn);
+  workspace.nn->tap = nullptr;
+  workspace.nn->layers = nn::Workspace::kAllLayers;
+  return last;
+}
+
+void EncoderEngine::WriteOutputs(const OutputPlan& plan, int sequence, int layer,
+                                 const SequenceVectors& vectors, OwnWorkspace& workspace) const {
+  if (!IsFinite(kernels_, vectors)) plan.non_finite[sequence] = 1;
   for (uint32_t s = plan.offsets[sequence]; s < plan.offsets[sequence + 1]; ++s) {
+    if (plan.slots[s].spec.layer != layer) continue;
     if (plan.slots[s].spec.kind == OutputKind::kHead) continue;  // HeadOutputs writes these
     WriteOutput({kernels_, pooling_.get(), workspace.writer.data()}, vectors, plan.slots[s]);
   }
@@ -167,12 +228,43 @@ absl::Status EncoderEngine::CheckPlan(const PackedBatch& batch, const OutputPlan
     return absl::InvalidArgumentError(absl::StrCat("output plan for ", plan.non_finite.size(),
                                                    " sequences, batch of ", batch.num_sequences()));
   }
-  if (std::is_sorted(plan.offsets.begin(), plan.offsets.end()) &&
-      plan.offsets.back() <= plan.slots.size()) {
-    return absl::OkStatus();
+  if (!std::is_sorted(plan.offsets.begin(), plan.offsets.end()) ||
+      plan.offsets.back() > plan.slots.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("the plan's offsets end at ",
+                                                   plan.offsets.back(), ", it has ",
+                                                   plan.slots.size(), " slots"));
   }
-  return absl::InvalidArgumentError(absl::StrCat("the plan's offsets end at ", plan.offsets.back(),
-                                                 ", it has ", plan.slots.size(), " slots"));
+  return absl::OkStatus();
+}
+
+absl::Status EncoderEngine::CheckSlots(const PackedBatch& batch, const OutputPlan& plan) const {
+  const absl::Span<const uint32_t> offsets = batch.output_offsets();
+  for (int i = 0; i < batch.num_sequences(); ++i) {
+    for (uint32_t s = plan.offsets[i]; s < plan.offsets[i + 1]; ++s) {
+      CTX_RETURN_IF_ERROR(CheckSlot(plan.slots[s], offsets[i + 1] - offsets[i]));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status EncoderEngine::CheckSlot(const OutputSlot& slot, uint32_t length) const {
+  const int layer = slot.spec.layer;
+  const int layers = info_.config.decoder.num_layers > 0 ? 0 : info_.config.num_layers;
+  if (layer != kAllLayers && (layer < 0 || layer >= layers)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("an output of layer ", layer, ", there are ", layers, " that can be shown"));
+  }
+  if (slot.spec.kind != OutputKind::kSpans) return absl::OkStatus();
+  if (slot.span_begins.size() != slot.span_ends.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(slot.span_begins.size(), " spans begin, ", slot.span_ends.size(), " end"));
+  }
+  for (size_t i = 0; i < slot.span_begins.size(); ++i) {
+    if (slot.span_begins[i] < slot.span_ends[i] && slot.span_ends[i] <= length) continue;
+    return absl::InvalidArgumentError(absl::StrCat("a span of tokens ", slot.span_begins[i], " to ",
+                                                   slot.span_ends[i], " of ", length));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status EncoderEngine::CheckBatch(const PackedBatch& batch) const {

@@ -40,13 +40,25 @@ class EncoderEngine : public Engine {
     std::unique_ptr<nn::Workspace> nn;
     nn::Profile profile;
     std::vector<uint32_t> offsets, target_offsets;  // of the group, from 0
+    std::vector<uint8_t> layers;                    // [num_layers]: whether an output is of these
     WantedRows wanted;                              // of the group
     AlignedBuffer<float> writer;                    // WriterContext::scratch
     HeadOutputs::Scratch heads;                     // empty without heads
   };
 
+  // Sequences [first, last) of a plan, that are computed together.
+  struct Group {
+    const OutputPlan& plan;
+    int first;
+    int last;
+  };
+  class LowerLayers;
+
   // That what the offsets point to is there.
   static absl::Status CheckPlan(const PackedBatch& batch, const OutputPlan& plan);
+  // BATCH is checked before.
+  absl::Status CheckSlots(const PackedBatch& batch, const OutputPlan& plan) const;
+  absl::Status CheckSlot(const OutputSlot& slot, uint32_t length) const;
   absl::Status CheckBatch(const PackedBatch& batch) const;
   absl::Status CheckTargets(const PackedBatch& batch) const;
   absl::Status CheckSequences(absl::Span<const uint32_t> ids,
@@ -54,9 +66,12 @@ class EncoderEngine : public Engine {
   static absl::Status CheckIds(absl::Span<const uint32_t> ids, absl::string_view what, int limit);
   void WritePositionMatrix(const InspectItem& item) const;
   int GroupEnd(const PackedBatch& batch, int first) const;
-  void RunGroup(const PackedBatch& batch, const OutputPlan& plan, int first, int last,
-                OwnWorkspace& workspace) const;
-  void WriteOutputs(const OutputPlan& plan, int in_group, int sequence,
+  void RunGroup(const PackedBatch& batch, const Group& group, OwnWorkspace& workspace) const;
+  // Runs the layers that the group's outputs need, and writes those of all but the last of them.
+  // Returns OutputSpec::layer of those that are left.
+  int RunLayers(const PackedBatch& tokens, const Group& group, OwnWorkspace& workspace) const;
+  // The outputs of LAYER of sequence SEQUENCE, which are made of VECTORS.
+  void WriteOutputs(const OutputPlan& plan, int sequence, int layer, const SequenceVectors& vectors,
                     OwnWorkspace& workspace) const;
 
   EngineInfo info_;

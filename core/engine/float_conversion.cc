@@ -19,6 +19,16 @@ void WriteConverted(const float* values, int count, char* destination, Convert c
   }
 }
 
+void WriteBits(const float* values, int count, char* destination) {
+  for (int first = 0; first < count; first += 8) {
+    uint8_t byte = 0;
+    for (int i = first; i < std::min(first + 8, count); ++i) {
+      if (values[i] > 0.0f) byte |= static_cast<uint8_t>(0x80 >> (i - first));
+    }
+    destination[first / 8] = static_cast<char>(byte);
+  }
+}
+
 }  // namespace
 
 uint16_t ToBfloat16(float x) {
@@ -46,6 +56,11 @@ int8_t ToInt8(float x) {
   return static_cast<int8_t>(std::clamp(std::nearbyint(x * 127.0f), -127.0f, 127.0f));
 }
 
+int8_t ToRangedInt8(float x, float minimum, float step) {
+  if (std::isnan(x)) return 0;
+  return static_cast<int8_t>(std::clamp((x - minimum) / step - 128.0f, -128.0f, 127.0f));
+}
+
 void WriteElements(const float* values, int count, DataType type, char* destination) {
   switch (type) {
     case DataType::kFloat32:
@@ -57,6 +72,8 @@ void WriteElements(const float* values, int count, DataType type, char* destinat
       return WriteConverted<uint16_t>(values, count, destination, ToFloat16);
     case DataType::kInt8:
       return WriteConverted<int8_t>(values, count, destination, ToInt8);
+    case DataType::kBinary:
+      return WriteBits(values, count, destination);
     case DataType::kInt64:
       return;  // not an output type
   }

@@ -12,8 +12,12 @@ namespace contexture {
 enum class OutputKind {
   kPooled,
   kTokens,
-  kHead,  // the outputs of a head, before any ScoreFunction, or its best predictions
+  kHead,   // the outputs of a head, before any ScoreFunction, or its best predictions
+  kSpans,  // one pooled vector for each of OutputSlot's spans
 };
+
+// OutputSpec::layer: the last one and the final norm.
+inline constexpr int kAllLayers = -1;
 
 // Which outputs of a head: those of the sequence, of each token, or the predictions of a masked
 // language model.
@@ -30,30 +34,47 @@ struct HeadOutput {
 // What one output of one sequence is: resolved, no defaults left.
 struct OutputSpec {
   OutputKind kind = OutputKind::kPooled;
-  PoolingKind pooling = PoolingKind::kMean;  // kPooled only
+  PoolingKind pooling = PoolingKind::kMean;  // kPooled, kSpans
   bool normalize = false;                    // L2, after slicing
   // 1 .. hidden_size, or PoolingConfig::Size for kModel; kHead: num_outputs, or 2 * top_k.
   int dimensions = 0;
-  DataType data_type = DataType::kFloat32;  // kFloat32, kBfloat16, kFloat16, kInt8
-  HeadOutput head = {};                     // kHead only, whose data_type is kFloat32
+  DataType data_type = DataType::kFloat32;  // kFloat32, kBfloat16, kFloat16, kInt8, kBinary
+  // Of the hidden states after so many layers, 0 .. num_layers - 1, or kAllLayers.
+  int layer = kAllLayers;
+  // kInt8: [2, dimensions], the values that become -128 and the steps between two; as valid as
+  // OutputSlot::destination. Null: round(127 x).
+  const float* int8_ranges = nullptr;
+  HeadOutput head = {};  // kHead only, whose data_type is kFloat32
 };
 
-// Rows an output has for a sequence of `length` tokens.
+// Bytes of a row.
+constexpr size_t RowBytes(const OutputSpec& spec) {
+  return RowBytes(spec.data_type, spec.dimensions);
+}
+// Rows of an output that is not of spans, for a sequence of `length` tokens, and their bytes.
 constexpr int OutputRows(const OutputSpec& spec, int length) {
   if (spec.kind == OutputKind::kTokens) return length;
   if (spec.kind != OutputKind::kHead || spec.head.rows != HeadRows::kEach) return 1;
   return spec.head.top_k > 0 ? spec.head.num_rows : length;
 }
-// Bytes of the output; what OutputSlot::destination must hold.
 constexpr size_t OutputBytes(const OutputSpec& spec, int length) {
-  return static_cast<size_t>(OutputRows(spec, length)) * spec.dimensions * ByteSize(spec.data_type);
+  return RowBytes(spec) * OutputRows(spec, length);
 }
 
 // An output and where the engine writes it: row-major, little-endian, any alignment.
 struct OutputSlot {
   OutputSpec spec;
-  char* destination = nullptr;  // OutputBytes(spec, length)
+  char* destination = nullptr;  // OutputBytes(*this, length)
+  // kSpans: tokens [begin, end) of the sequence, 0 <= begin < end <= length; as valid as
+  // `destination`.
+  absl::Span<const uint32_t> span_begins = {};
+  absl::Span<const uint32_t> span_ends = {};
 };
+// What `destination` must hold for a sequence of `length` tokens.
+inline size_t OutputBytes(const OutputSlot& slot, int length) {
+  return slot.spec.kind == OutputKind::kSpans ? RowBytes(slot.spec) * slot.span_begins.size()
+                                              : OutputBytes(slot.spec, length);
+}
 
 // The outputs of every sequence of a batch: sequence i has slots[offsets[i] .. offsets[i + 1]).
 struct OutputPlan {

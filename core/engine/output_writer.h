@@ -5,11 +5,15 @@
 
 namespace contexture {
 
-// The final vectors of one sequence.
+// The vectors of one sequence, or of those of its tokens that its outputs need.
 struct SequenceVectors {
   const float* hidden;  // [length, hidden_size]
   int length;
   int hidden_size;
+  // [length], ascending: `first_token` and the place in the sequence, of each row. Empty: the rows
+  // are all tokens, in order.
+  absl::Span<const uint32_t> tokens = {};
+  uint32_t first_token = 0;
 };
 
 class ModelPooling;

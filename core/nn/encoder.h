@@ -12,14 +12,28 @@
 
 namespace contexture::nn {
 
+// Takes the hidden states between the layers while an encoder runs. Called from the computing
+// thread; what it is given is valid during the call only.
+class LayerTap {
+ public:
+  virtual ~LayerTap() = default;
+  // HIDDEN [tokens, hidden]: what LAYERS layers made of the embedding; 0: the embedding itself. Not
+  // called for the last of those that run, whose output Run leaves.
+  virtual void OnLayers(int layers, const float* hidden) = 0;
+};
+
 // The activations of one worker, allocated once by the encoder that uses them. Not thread safe.
 struct Workspace {
   virtual ~Workspace() = default;
   virtual size_t bytes() const { return hidden.bytes(); }
 
+  static constexpr int kAllLayers = -1;
+
   int max_tokens = 0;
   Profile* profile = nullptr;    // where to add up the time of the parts, or null
   Observer* observer = nullptr;  // who is shown a batch of one sequence, or null; if `observable`
+  LayerTap* tap = nullptr;       // or null
+  int layers = kAllLayers;       // how many run, or kAllLayers: all, and the final norm
   AlignedBuffer<float> hidden;   // [tokens, hidden]: the residual stream, at the end the result
 };
 

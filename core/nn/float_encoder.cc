@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/base/status_macros.h"
+#include "core/nn/gather_rows.h"
 #include "core/nn/kernel_types.h"
 
 namespace contexture::nn {
@@ -82,15 +83,19 @@ void FloatEncoder::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows
     own.observer->OnEmbedding(EmbeddingStep::kOutput, own.hidden.data());
   }
   const int layers_per_weights = config_.num_layers / config_.num_layer_weights;
-  if (convolution_ != nullptr) convolution_->Run(batch, own);
-  for (int i = 0; i < config_.num_layers; ++i) {
+  const bool all = own.layers == Workspace::kAllLayers;
+  const int layers = all ? config_.num_layers : own.layers;
+  if (layers == 0 && !rows.empty()) GatherRows(rows, config_.hidden_size, own.hidden.data());
+  if (layers > 0 && convolution_ != nullptr) convolution_->Run(batch, own);
+  for (int i = 0; i < layers; ++i) {
+    if (own.tap != nullptr) own.tap->OnLayers(i, own.hidden.data());
     if (own.observer != nullptr) own.observer->BeginLayer(i);
-    const auto wanted = i + 1 == config_.num_layers ? rows : absl::Span<const uint32_t>();
+    const auto wanted = i + 1 == layers ? rows : absl::Span<const uint32_t>();
     layers_[i / layers_per_weights]->Run(batch, wanted, own);
     if (i == 0 && convolution_ != nullptr) convolution_->Add(batch, wanted, own);
     if (own.observer != nullptr) own.observer->OnLayerOutput(own.hidden.data());
   }
-  if (!config_.final_norm) return;
+  if (!all || !config_.final_norm) return;
   float* hidden = workspace.hidden.data();
   Normalise(kernels_, config_, final_norm_,
             {.input = hidden,

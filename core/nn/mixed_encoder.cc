@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "core/nn/gather_rows.h"
 #include "core/nn/kernel_types.h"
 
 namespace contexture::nn {
@@ -105,16 +106,30 @@ void MixedEncoder::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows
   auto& own = static_cast<MixedWorkspace&>(workspace);
   kernels_.acquire_tiles();
   Embed(batch, own);
-  const int last = config_.num_layers - 1;
-  for (int i = 0; i < last; ++i) layer(i).Run(batch, {}, layer(i + 1).input(), own);
-  layer(last).Run(batch, rows, {.wanted = false}, own);
+  const bool all = own.layers == Workspace::kAllLayers;
+  const int layers = all ? config_.num_layers : own.layers;
+  if (layers == 0 && !rows.empty()) GatherRows(rows, config_.hidden_size, own.hidden.data());
+  for (int i = 0; i < layers; ++i) {
+    if (own.tap != nullptr) Tap(i, own);
+    if (i + 1 < layers) {
+      layer(i).Run(batch, {}, layer(i + 1).input(), own);
+    } else {
+      layer(i).Run(batch, rows, {.wanted = false}, own);
+    }
+  }
   kernels_.release_tiles();
-  if (!config_.final_norm) return;
+  if (!all || !config_.final_norm) return;
   float* hidden = workspace.hidden.data();
   Normalise(kernels::GetVectorKernels(DetectIsa()), config_, final_norm_,
             {.input = hidden,
              .output = hidden,
              .rows = rows.empty() ? batch.num_tokens() : static_cast<int>(rows.size())});
+}
+
+void MixedEncoder::Tap(int layers, MixedWorkspace& workspace) const {
+  kernels_.release_tiles();  // whoever taps may use them
+  workspace.tap->OnLayers(layers, workspace.hidden.data());
+  kernels_.acquire_tiles();
 }
 
 void MixedEncoder::Embed(const PackedBatch& batch, MixedWorkspace& workspace) const {

@@ -36,6 +36,7 @@ class MixedEncoder : public Encoder {
   MixedContext Context(int layer) const;
   // From the batch's ids to workspace.hidden and the first layer's input.
   void Embed(const PackedBatch& batch, MixedWorkspace& workspace) const;
+  void Tap(int layers, MixedWorkspace& workspace) const;
   // A block of workspace.embedded to workspace.hidden.
   void ProjectEmbedding(const MixedBlock& block, MixedWorkspace& workspace) const;
   const MixedLayer& layer(int i) const {

@@ -49,6 +49,29 @@ TEST(FloatConversionTest, Int8IsScaledRoundedAndClamped) {
   EXPECT_EQ(ToInt8(NAN), 0);
 }
 
+// What numpy gives for ((x - min) / ((max - min) / 255) - 128).astype(int8), and the ends beyond.
+TEST(FloatConversionTest, RangedInt8IsCutOffTowardsZeroAndClamped) {
+  const float minimum = -1.0f, step = 2.0f / 255.0f;
+  EXPECT_EQ(ToRangedInt8(-1.0f, minimum, step), -128);
+  EXPECT_EQ(ToRangedInt8(-0.5f, minimum, step), -64);  // -64.25
+  EXPECT_EQ(ToRangedInt8(0.0f, minimum, step), 0);     // -0.5
+  EXPECT_EQ(ToRangedInt8(0.5f, minimum, step), 63);    // 63.25
+  EXPECT_EQ(ToRangedInt8(1.0f, minimum, step), 127);
+  EXPECT_EQ(ToRangedInt8(-7.0f, minimum, step), -128);
+  EXPECT_EQ(ToRangedInt8(7.0f, minimum, step), 127);
+  EXPECT_EQ(ToRangedInt8(NAN, minimum, step), 0);
+}
+
+// numpy.packbits([1, 0, 0, 1, 1, 0, 0, 0, 1, 0]) is [152, 128].
+TEST(FloatConversionTest, BitsArePackedFromTheHighestOn) {
+  const float values[] = {1.0f, -1.0f, 0.0f, 0.1f, 2.0f, -0.0f, -5.0f, NAN, 1e-30f, -1.0f};
+  char bytes[3] = {0, 0, 77};
+  WriteElements(values, 10, DataType::kBinary, bytes);
+  EXPECT_EQ(static_cast<uint8_t>(bytes[0]), 152);
+  EXPECT_EQ(static_cast<uint8_t>(bytes[1]), 128);
+  EXPECT_EQ(bytes[2], 77);
+}
+
 TEST(FloatConversionTest, ElementsAreWrittenUnaligned) {
   char bytes[1 + 3 * sizeof(float)];
   const float values[] = {1.0f, -2.0f, 0.25f};
