@@ -63,6 +63,23 @@ contexture_truncation ToC(Truncation truncation) {
   return CONTEXTURE_TRUNCATION_NONE;
 }
 
+TokenOrigins OriginsOf(const contexture_encoding& encoding, size_t length) {
+  TokenOrigins origins;
+  origins.begins.resize(length);
+  origins.ends.resize(length);
+  origins.text_indices.resize(length);
+  origins.special.resize(length);
+  for (size_t i = 0; i < length; ++i) {
+    const contexture_token token = contexture_encoding_token(&encoding, i);
+    origins.special[i] = token.special ? 1 : 0;
+    if (token.special) continue;
+    origins.begins[i] = static_cast<uint32_t>(token.begin);
+    origins.ends[i] = static_cast<uint32_t>(token.end);
+    origins.text_indices[i] = token.input;
+  }
+  return origins;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<HuggingFaceTokenizer>> HuggingFaceTokenizer::FromJson(
@@ -176,6 +193,7 @@ absl::StatusOr<Encoding> HuggingFaceTokenizer::RunWithOptions(contexture_encode_
         absl::StrCat("max_length is ", options.max_length, ", at least 0 is allowed"));
   }
   request.add_special_tokens = true;
+  request.with_offsets = options.with_origins;
   request.max_length = static_cast<size_t>(options.max_length);
   if (options.max_length > 0) request.truncation = ToC(options.truncation);
   CTX_ASSIGN_OR_RETURN(const EncodingHandle encoding, Run(request));
@@ -191,6 +209,7 @@ absl::StatusOr<Encoding> HuggingFaceTokenizer::RunWithOptions(contexture_encode_
   result.ids.assign(view.ids, view.ids + view.length);
   result.type_ids.assign(view.type_ids, view.type_ids + view.length);
   result.original_length = static_cast<uint32_t>(view.original_length);
+  if (options.with_origins) result.origins = OriginsOf(*encoding, view.length);
   return result;
 }
 

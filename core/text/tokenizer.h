@@ -12,10 +12,18 @@ namespace contexture {
 
 enum class Truncation { kError, kRight, kLeft };
 
+// Where tokens come from: columns as long as their ids.
+struct TokenOrigins {
+  std::vector<uint32_t> begins, ends;  // bytes of its text, end exclusive; 0, 0 of special tokens
+  std::vector<uint32_t> text_indices;  // 1: the second text of a pair; 0 of special tokens
+  std::vector<uint8_t> special;        // 1: the template added it
+};
+
 struct Encoding {
   std::vector<uint32_t> ids;
   std::vector<uint32_t> type_ids;  // as long as ids
   uint32_t original_length = 0;    // tokens before truncation, special tokens included
+  TokenOrigins origins;            // with EncodeOptions::with_origins, else empty
   bool truncated() const { return original_length != ids.size(); }
 };
 
@@ -29,6 +37,7 @@ struct Token {
 struct EncodeOptions {
   int max_length = 0;  // tokens, special tokens included; 0: no limit
   Truncation truncation = Truncation::kError;
+  bool with_origins = false;  // takes longer
 };
 
 // Makes pairs of one first text, which is tokenized once. Thread safe.

@@ -79,6 +79,7 @@ typedef struct contexture_token {
   contexture_text text;  // as the vocabulary spells it, not zero-terminated
   size_t begin, end;     // bytes of its input, end exclusive; 0, 0 when the template added it
   bool special;          // the template added it
+  uint32_t input;        // 1: of the second text
 } contexture_token;
 
 // Reads the bytes of a tokenizer.json. Its truncation and padding are dropped.

@@ -122,6 +122,37 @@ TEST_F(EncodeTest, PairTakesTheTypeIdsOfTheTemplate) {
   EXPECT_THAT(encoding->type_ids, ElementsAre(0, 0, 0, 1, 1, 1));
 }
 
+TEST_F(EncodeTest, SaysWhereEachTokenComesFromWhenAsked) {
+  // "É" has two bytes. The special token that is written out is one of the text.
+  const auto encoding = tokenizer_->Encode("\xc3\x89 worlds[SEP]", {.with_origins = true});
+  ASSERT_THAT(encoding, IsOk());
+  EXPECT_THAT(encoding->ids, ElementsAre(2, 8, 5, 6, 3, 3));
+  EXPECT_THAT(encoding->origins.begins, ElementsAre(0, 0, 3, 8, 9, 0));
+  EXPECT_THAT(encoding->origins.ends, ElementsAre(0, 2, 8, 9, 14, 0));
+  EXPECT_THAT(encoding->origins.special, ElementsAre(1, 0, 0, 0, 0, 1));
+  EXPECT_THAT(encoding->origins.text_indices, ElementsAre(0, 0, 0, 0, 0, 0));
+  EXPECT_THAT(tokenizer_->Encode("a", {})->origins.begins, ElementsAre());
+}
+
+TEST_F(EncodeTest, OriginsOfWhatTruncationLeavesAreOfTheWholeText) {
+  const auto encoding =
+      tokenizer_->Encode("hello worlds", {4, Truncation::kLeft, /*with_origins=*/true});
+  ASSERT_THAT(encoding, IsOk());
+  EXPECT_THAT(encoding->ids, ElementsAre(2, 5, 6, 3));
+  EXPECT_THAT(encoding->origins.begins, ElementsAre(0, 6, 11, 0));
+  EXPECT_THAT(encoding->origins.ends, ElementsAre(0, 11, 12, 0));
+}
+
+TEST_F(EncodeTest, OriginsOfAPairSayWhichTextTheBytesAreOf) {
+  const auto encoding = tokenizer_->EncodePair("hello", "a e", {.with_origins = true});
+  ASSERT_THAT(encoding, IsOk());
+  EXPECT_THAT(encoding->ids, ElementsAre(2, 4, 3, 7, 8, 3));
+  EXPECT_THAT(encoding->origins.begins, ElementsAre(0, 0, 0, 0, 2, 0));
+  EXPECT_THAT(encoding->origins.ends, ElementsAre(0, 5, 0, 1, 3, 0));
+  EXPECT_THAT(encoding->origins.text_indices, ElementsAre(0, 0, 0, 1, 1, 0));
+  EXPECT_THAT(encoding->origins.special, ElementsAre(1, 0, 1, 0, 0, 1));
+}
+
 // The expected ids below are those of Python's tokenizers with enable_truncation.
 TEST_F(EncodeTest, PairLosesTheTokensOfTheLongerTextFirst) {
   const auto right = tokenizer_->EncodePair("hello world a e", "a e", {8, Truncation::kRight});

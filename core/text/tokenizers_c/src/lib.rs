@@ -59,6 +59,7 @@ pub struct CToken {
     begin: usize,
     end: usize,
     special: bool,
+    input: u32,
 }
 
 /// Runs `body` behind the wall against panics; gives its result to the caller to own, or fills
@@ -211,6 +212,7 @@ pub extern "C" fn contexture_encoding_token(output: &Output, index: usize) -> CT
         text: CText::of(encoding.get_tokens().get(index).map_or("", String::as_str)),
         begin,
         end,
+        input: encoding.token_to_sequence(index).unwrap_or(0) as u32,
         special: encoding.get_special_tokens_mask().get(index).is_some_and(|mask| *mask != 0),
     }
 }
