@@ -25,6 +25,25 @@ void AddTo(const float* values, int count, float weight, char* destination) {
   }
 }
 
+// f of SparseConfig, of a value that is not negative.
+float SparseWeight(float x, bool log_twice) {
+  const float weight = std::log1p(x);
+  return log_twice ? std::log1p(weight) : weight;
+}
+
+// DESTINATION, floats of any alignment, takes the relu of VALUES in: the largest, or the sum of
+// their weights.
+void Pool(const float* values, int count, const HeadOutput& head, char* destination) {
+  const bool sums = head.sparse == SparsePooling::kSum;
+  for (int i = 0; i < count; ++i) {
+    if (!(values[i] > 0.0f)) continue;
+    float pooled;
+    std::memcpy(&pooled, destination + i * sizeof(float), sizeof(float));
+    pooled = sums ? pooled + SparseWeight(values[i], head.log_twice) : std::max(pooled, values[i]);
+    std::memcpy(destination + i * sizeof(float), &pooled, sizeof(float));
+  }
+}
+
 }  // namespace
 
 size_t HeadOutputs::Scratch::bytes() const {
@@ -77,6 +96,23 @@ void HeadOutputs::WriteHead(int index, const HeadBatch& batch, Scratch& scratch)
     }
   }
   Flush(index, batch, scratch);
+  for (uint32_t s = batch.plan.offsets[batch.first];
+       s < batch.plan.offsets[batch.first + batch.tokens.num_sequences()]; ++s) {
+    const OutputSlot& slot = batch.plan.slots[s];
+    if (slot.spec.kind == OutputKind::kHead && slot.spec.head.index == index) FinishSparse(slot);
+  }
+}
+
+// log1p rises, so that of the largest value is the largest one.
+void HeadOutputs::FinishSparse(const OutputSlot& slot) {
+  if (slot.spec.head.sparse != SparsePooling::kMax) return;
+  for (int i = 0; i < slot.spec.dimensions; ++i) {
+    float value;
+    std::memcpy(&value, slot.destination + i * sizeof(float), sizeof(float));
+    if (value == 0.0f) continue;
+    value = SparseWeight(value, slot.spec.head.log_twice);
+    std::memcpy(slot.destination + i * sizeof(float), &value, sizeof(float));
+  }
 }
 
 void HeadOutputs::AddSlot(int index, const HeadBatch& batch, int sequence, const OutputSlot& slot,
@@ -108,14 +144,17 @@ void HeadOutputs::AddSlot(int index, const HeadBatch& batch, int sequence, const
         std::memcpy(AddRow(index, batch, row, scratch), vector(i), bytes);
       }
       return;
-    case HeadRows::kEach:
+    case HeadRows::kEach: {
+      const bool sparse = slot.spec.head.sparse != SparsePooling::kNone;
+      if (sparse) std::memset(slot.destination, 0, row_bytes);
       for (uint32_t i = begin; i < end; ++i) {
         const bool predicted = slot.spec.head.top_k > 0;
         if (predicted && batch.tokens.ids[batch.wanted.token(i)] != slot.spec.head.token) continue;
         std::memcpy(AddRow(index, batch, row, scratch), vector(i), bytes);
-        row.destination += row_bytes;
+        if (!sparse) row.destination += row_bytes;
       }
       return;
+    }
   }
 }
 
@@ -146,7 +185,9 @@ void HeadOutputs::Flush(int index, const HeadBatch& batch, Scratch& scratch) con
         continue;
       }
       if (!AllFinite(values, columns)) batch.plan.non_finite[row.sequence] = 1;
-      if (row.spec->head.rows == HeadRows::kMeanLate) {
+      if (row.spec->head.sparse != SparsePooling::kNone) {
+        Pool(values, columns, row.spec->head, destination);
+      } else if (row.spec->head.rows == HeadRows::kMeanLate) {
         AddTo(values, columns, row.weight, destination);
       } else {
         std::memcpy(destination, values, columns * sizeof(float));

@@ -68,6 +68,8 @@ class HeadOutputs {
                Scratch& scratch) const;
   // Makes room in the panel for one more row and returns it.
   float* AddRow(int index, const HeadBatch& batch, const Scratch::Row& row, Scratch& scratch) const;
+  // What is left once all rows of the slot's sequence went through the head.
+  static void FinishSparse(const OutputSlot& slot);
   void Flush(int index, const HeadBatch& batch, Scratch& scratch) const;
 
   const kernels::VectorKernels& kernels_;

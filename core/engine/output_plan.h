@@ -29,6 +29,9 @@ struct HeadOutput {
   int top_k = 0;
   uint32_t token = 0;
   int num_rows = 0;  // with top_k: tokens of the sequence that have this id
+  // kMaskedLm: instead of the outputs of each token one row of weights of the vocabulary.
+  SparsePooling sparse = SparsePooling::kNone;
+  bool log_twice = false;  // as SparseConfig
 };
 
 // What one output of one sequence is: resolved, no defaults left.
@@ -55,6 +58,7 @@ constexpr size_t RowBytes(const OutputSpec& spec) {
 constexpr int OutputRows(const OutputSpec& spec, int length) {
   if (spec.kind == OutputKind::kTokens) return length;
   if (spec.kind != OutputKind::kHead || spec.head.rows != HeadRows::kEach) return 1;
+  if (spec.head.sparse != SparsePooling::kNone) return 1;
   return spec.head.top_k > 0 ? spec.head.num_rows : length;
 }
 constexpr size_t OutputBytes(const OutputSpec& spec, int length) {

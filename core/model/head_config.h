@@ -31,6 +31,15 @@ enum class HeadActivation { kIdentity, kTanh, kGeluErf, kGeluTanh, kRelu, kSilu 
 // What becomes of a head's outputs before they are called scores.
 enum class ScoreFunction { kNone, kSigmoid, kSoftmax };
 
+// How the outputs of kMaskedLm become weights of the vocabulary, as SpladePooling of
+// sentence-transformers: f(relu(x)) of each token's outputs x, of all tokens the largest or the
+// sum.
+enum class SparsePooling { kNone, kMax, kSum };
+struct SparseConfig {
+  SparsePooling pooling = SparsePooling::kMax;
+  bool log_twice = false;  // f is log1p(log1p(x)), else log1p(x)
+};
+
 struct HeadConfig {
   HeadTask task = HeadTask::kSequenceClassification;
   std::string architecture = "";  // of config.json: "BertForSequenceClassification"

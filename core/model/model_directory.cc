@@ -68,6 +68,7 @@ class Loader {
     CTX_RETURN_IF_ERROR(ReadTokenizerFile());
     CTX_RETURN_IF_ERROR(OpenWeightFiles());
     KeepStoredHeads(*model_.file, model_.config);
+    CTX_RETURN_IF_ERROR(CheckSplade());
     CTX_ASSIGN_OR_RETURN(model_.weights, BindWeights(*model_.file, model_.config));
     CTX_RETURN_IF_ERROR(SetFingerprint());
     return std::move(model_);
@@ -139,6 +140,10 @@ class Loader {
     if (!modules_.has_value() || !modules_->pools) return absl::OkStatus();
     CTX_ASSIGN_OR_RETURN(const absl::string_view text, files_.Read(PoolingFile()));
     PoolingConfig& pooling = model_.pooling;
+    if (modules_->splade) {
+      CTX_ASSIGN_OR_RETURN(pooling.sparse, ReadSpladePooling(text, model_.config.vocabulary_size));
+      return absl::OkStatus();
+    }
     CTX_ASSIGN_OR_RETURN(pooling.parts, ReadPooling(text, model_.config.hidden_size));
     pooling.normalize = modules_->normalize;
     int size = static_cast<int>(pooling.parts.size()) * model_.config.hidden_size;
@@ -149,6 +154,16 @@ class Loader {
     const bool simple = pooling.parts.size() == 1 && pooling.dense.empty();
     pooling.kind = simple ? pooling.parts[0] : PoolingKind::kModel;
     return absl::OkStatus();
+  }
+
+  absl::Status CheckSplade() const {
+    if (!modules_.has_value() || !modules_->splade) return absl::OkStatus();
+    for (const HeadConfig& head : model_.config.heads) {
+      if (head.task == HeadTask::kMaskedLm) return absl::OkStatus();
+    }
+    return absl::FailedPreconditionError(absl::StrCat(
+        "modules.json lists a SpladePooling, which needs the head of a masked language model; a ",
+        model_.config.model_type, " with ", model_.config.heads.size(), " other heads is stored"));
   }
 
   absl::Status ReadDenseModule(const std::string& folder, int in_features) {
@@ -171,7 +186,8 @@ class Loader {
     std::optional<int> length;
     if (const std::string name = Inner("sentence_bert_config.json"); files_.Exists(name)) {
       CTX_ASSIGN_OR_RETURN(const absl::string_view text, files_.Read(name));
-      CTX_ASSIGN_OR_RETURN(length, ReadMaxSequenceLength(text, model_.config.max_length));
+      const bool splade = modules_.has_value() && modules_->splade;
+      CTX_ASSIGN_OR_RETURN(length, ReadMaxSequenceLength(text, model_.config.max_length, splade));
     }
     const std::string name = Inner("tokenizer_config.json");
     if (!length.has_value() && files_.Exists(name)) {

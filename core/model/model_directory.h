@@ -39,6 +39,7 @@ struct PoolingConfig {
   bool normalize = false;                 // L2, when modules.json lists a Normalize module
   std::vector<PoolingKind> parts = {};
   std::vector<DenseConfig> dense = {};
+  SparseConfig sparse = {};  // a SpladePooling module's
 
   // Elements of the vector that this makes of vectors of HIDDEN_SIZE.
   int Size(int hidden_size) const {

@@ -1,5 +1,6 @@
 #include "core/model/sentence_transformers.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 #include <vector>
@@ -26,6 +27,8 @@ struct Module {
   std::string path;
 };
 
+constexpr absl::string_view kModuleKinds[] = {"Transformer", "Pooling",        "Dense",
+                                              "Normalize",   "MLMTransformer", "SpladePooling"};
 constexpr absl::string_view kModuleFields[] = {"type", "path"};
 constexpr absl::string_view kModuleHarmless[] = {"idx", "name"};
 constexpr FixedField kModuleFixed[] = {{"kwargs", "[[], {}, null]"}};
@@ -81,9 +84,9 @@ absl::StatusOr<std::vector<Module>> ReadModuleList(absl::string_view json_text) 
   std::vector<Module> modules;
   for (const Json& entry : json) {
     CTX_ASSIGN_OR_RETURN(Module module, ReadModule(entry));
-    if (module.kind != "Transformer" && module.kind != "Pooling" && module.kind != "Dense" &&
-        module.kind != "Normalize") {
-      return NotComputed(kModules, "type", entry["type"], "Transformer, Pooling, Dense, Normalize");
+    if (std::find(std::begin(kModuleKinds), std::end(kModuleKinds), module.kind) ==
+        std::end(kModuleKinds)) {
+      return NotComputed(kModules, "type", entry["type"], absl::StrJoin(kModuleKinds, ", "));
     }
     modules.push_back(std::move(module));
   }
@@ -186,6 +189,19 @@ constexpr FixedField kSentenceBertFixed[] = {
     {"module_output_name", R"(["token_embeddings", "scores"])"},
 };
 
+constexpr FixedField kSpladeBertFixed[] = {
+    {"do_lower_case", "[false]"},
+    {"transformer_task", R"(["fill-mask"])"},
+    {"modality_config", R"([{"text": {"method": "forward", "method_output_name": "logits"}}])"},
+    {"module_output_name", R"(["token_embeddings"])"},
+};
+
+constexpr absl::string_view kSplade = "the SpladePooling module's config.json";
+constexpr absl::string_view kSpladeKnown[] = {"pooling_strategy", "activation_function",
+                                              "embedding_dimension"};
+// In how many pieces it is computed, and the older name of the dimension.
+constexpr absl::string_view kSpladeHarmless[] = {"chunk_size", "word_embedding_dimension"};
+
 }  // namespace
 
 absl::StatusOr<SentenceModules> ReadSentenceModules(absl::string_view json_text) {
@@ -198,7 +214,12 @@ absl::StatusOr<SentenceModules> ReadSentenceModules(absl::string_view json_text)
     if (module.kind == "Pooling") read.pooling_path = module.path;
     if (module.kind == "Dense") read.dense_paths.push_back(module.path);
     if (module.kind == "Normalize") read.normalize = true;
+    if (module.kind == "MLMTransformer") read.transformer_path = module.path;
+    if (module.kind == "SpladePooling") read.pooling_path = module.path;
   }
+  read.splade = kinds == std::vector<std::string>{"Transformer", "SpladePooling"} ||
+                kinds == std::vector<std::string>{"MLMTransformer", "SpladePooling"};
+  if (read.splade) return read;
   std::vector<std::string> computed = {"Transformer", "Pooling"};
   computed.resize(2 + read.dense_paths.size(), "Dense");
   if (read.normalize) computed.push_back("Normalize");
@@ -208,7 +229,8 @@ absl::StatusOr<SentenceModules> ReadSentenceModules(absl::string_view json_text)
   return absl::FailedPreconditionError(
       absl::StrCat(kModules, " lists [", absl::StrJoin(kinds, ", "),
                    "]; computed are [Transformer, Pooling], then any number of Dense, with or "
-                   "without Normalize after, and [Transformer] of a CrossEncoder"));
+                   "without Normalize after, [Transformer] of a CrossEncoder, and [Transformer, "
+                   "SpladePooling]"));
 }
 
 absl::StatusOr<std::vector<PoolingKind>> ReadPooling(absl::string_view json_text, int hidden_size) {
@@ -221,6 +243,25 @@ absl::StatusOr<std::vector<PoolingKind>> ReadPooling(absl::string_view json_text
     return absl::InvalidArgumentError(absl::StrCat(kPooling, " chooses no pooling mode"));
   }
   return modes;
+}
+
+absl::StatusOr<SparseConfig> ReadSpladePooling(absl::string_view json_text, int vocabulary_size) {
+  CTX_ASSIGN_OR_RETURN(const Json json, ParseJsonObject(json_text, kSplade));
+  CTX_RETURN_IF_ERROR(CheckFields(
+      json, kSplade, {.known = kSpladeKnown, .fixed = {}, .harmless = kSpladeHarmless}));
+  const Json dimension = json.value("embedding_dimension", Json());
+  if (!dimension.is_null() && dimension != vocabulary_size) {
+    return absl::InvalidArgumentError(absl::StrCat(kSplade, " 'embedding_dimension' is ",
+                                                   Show(dimension), ", but the vocabulary has ",
+                                                   vocabulary_size));
+  }
+  CTX_ASSIGN_OR_RETURN(const std::string strategy,
+                       ReadWord(json, kSplade, {"pooling_strategy", {"max", "sum"}, "max"}));
+  CTX_ASSIGN_OR_RETURN(
+      const std::string activation,
+      ReadWord(json, kSplade, {"activation_function", {"relu", "log1p_relu"}, "relu"}));
+  return SparseConfig{.pooling = strategy == "sum" ? SparsePooling::kSum : SparsePooling::kMax,
+                      .log_twice = activation == "log1p_relu"};
 }
 
 absl::StatusOr<DenseConfig> ReadDense(absl::string_view json_text, int in_features) {
@@ -245,11 +286,12 @@ absl::StatusOr<DenseConfig> ReadDense(absl::string_view json_text, int in_featur
 }
 
 absl::StatusOr<std::optional<int>> ReadMaxSequenceLength(absl::string_view json_text,
-                                                         int max_length) {
+                                                         int max_length, bool splade) {
   CTX_ASSIGN_OR_RETURN(const Json json, ParseJsonObject(json_text, kSentenceBert));
   CTX_RETURN_IF_ERROR(CheckFields(json, kSentenceBert,
                                   {.known = kSentenceBertKnown,
-                                   .fixed = kSentenceBertFixed,
+                                   .fixed = splade ? absl::MakeConstSpan(kSpladeBertFixed)
+                                                   : absl::MakeConstSpan(kSentenceBertFixed),
                                    .harmless = kSentenceBertHarmless}));
   const auto found = json.find("max_seq_length");
   if (found == json.end() || found->is_null()) return std::nullopt;

@@ -17,13 +17,15 @@ namespace contexture {
 // value.
 
 // What modules.json lists: a Transformer, a Pooling, any number of Dense and, if `normalize`, a
-// Normalize, in this order; or a Transformer alone, as of a CrossEncoder.
+// Normalize, in this order; a Transformer alone, as of a CrossEncoder; or a Transformer (or
+// MLMTransformer) and a SpladePooling.
 struct SentenceModules {
   std::string transformer_path;  // relative to the directory; empty: the directory itself
   std::string pooling_path;
   bool pools = true;  // false: there is a Transformer alone
   std::vector<std::string> dense_paths;
   bool normalize = false;
+  bool splade = false;  // pooling_path is of a SpladePooling
 };
 // INVALID_ARGUMENT also: a path that is absolute or has a component "..".
 absl::StatusOr<SentenceModules> ReadSentenceModules(absl::string_view json_text);
@@ -33,14 +35,19 @@ absl::StatusOr<SentenceModules> ReadSentenceModules(absl::string_view json_text)
 // INVALID_ARGUMENT also: a dimension other than HIDDEN_SIZE, no pooling mode.
 absl::StatusOr<std::vector<PoolingKind>> ReadPooling(absl::string_view json_text, int hidden_size);
 
+// A SpladePooling module's config.json. INVALID_ARGUMENT also: a dimension other than
+// VOCABULARY_SIZE.
+absl::StatusOr<SparseConfig> ReadSpladePooling(absl::string_view json_text, int vocabulary_size);
+
 // A Dense module's config.json. INVALID_ARGUMENT also: another number of features than IN_FEATURES,
 // what stands before it.
 absl::StatusOr<DenseConfig> ReadDense(absl::string_view json_text, int in_features);
 
 // The max_seq_length of sentence_bert_config.json; none when the file leaves it open.
 // INVALID_ARGUMENT also: more than MAX_LENGTH, the most tokens the model takes.
+// With SPLADE the file is that of a masked language model before a SpladePooling.
 absl::StatusOr<std::optional<int>> ReadMaxSequenceLength(absl::string_view json_text,
-                                                         int max_length);
+                                                         int max_length, bool splade = false);
 
 // The model_max_length of tokenizer_config.json, but at most MAX_LENGTH, which is also the default:
 // what sentence-transformers takes when sentence_bert_config.json is silent.
