@@ -15,7 +15,7 @@ void Append(const Value& value, std::string& key) {
   key.append(reinterpret_cast<const char*>(&value), sizeof(value));
 }
 
-void AppendIds(const std::vector<uint32_t>& ids, std::string& key) {
+void AppendIds(absl::Span<const uint32_t> ids, std::string& key) {
   Append(static_cast<uint32_t>(ids.size()), key);
   key.append(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(uint32_t));
 }
@@ -24,7 +24,7 @@ void AppendIds(const std::vector<uint32_t>& ids, std::string& key) {
 
 std::string ResultKey(const Task& task) {
   std::string key;
-  constexpr size_t kSpecBytes = 20, kCounts = 28;
+  constexpr size_t kSpecBytes = 40, kCounts = 28;
   key.reserve(kCounts + kSpecBytes * task.outputs.size() +
               sizeof(uint32_t) * (task.ids.size() + task.type_ids.size() + task.positions.size() +
                                   task.target_ids.size()));
@@ -39,6 +39,13 @@ std::string ResultKey(const Task& task) {
     Append(static_cast<uint32_t>(slot.spec.head.index), key);
     Append(static_cast<uint32_t>(slot.spec.head.top_k), key);
     Append(slot.spec.head.token, key);
+    Append(static_cast<uint8_t>(slot.spec.head.sparse), key);
+    Append(static_cast<int32_t>(slot.spec.layer), key);
+    AppendIds(slot.span_begins, key);
+    AppendIds(slot.span_ends, key);
+    const size_t ranges = slot.spec.int8_ranges == nullptr ? 0 : 2 * slot.spec.dimensions;
+    Append(static_cast<uint32_t>(ranges), key);
+    key.append(reinterpret_cast<const char*>(slot.spec.int8_ranges), ranges * sizeof(float));
   }
   AppendIds(task.ids, key);
   AppendIds(task.type_ids, key);
@@ -49,11 +56,11 @@ std::string ResultKey(const Task& task) {
 
 CachedOutputs CopyOutputs(absl::Span<const OutputSlot> slots, int length) {
   size_t size = 0;
-  for (const OutputSlot& slot : slots) size += OutputBytes(slot.spec, length);
+  for (const OutputSlot& slot : slots) size += OutputBytes(slot, length);
   auto outputs = std::make_shared<std::vector<char>>(size);
   char* end = outputs->data();
   for (const OutputSlot& slot : slots) {
-    const size_t bytes = OutputBytes(slot.spec, length);
+    const size_t bytes = OutputBytes(slot, length);
     std::memcpy(end, slot.destination, bytes);
     end += bytes;
   }
@@ -64,7 +71,7 @@ void RestoreOutputs(const std::vector<char>& outputs, absl::Span<const OutputSlo
                     int length) {
   const char* begin = outputs.data();
   for (const OutputSlot& slot : slots) {
-    const size_t bytes = OutputBytes(slot.spec, length);
+    const size_t bytes = OutputBytes(slot, length);
     std::memcpy(slot.destination, begin, bytes);
     begin += bytes;
   }

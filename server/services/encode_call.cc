@@ -20,6 +20,37 @@ bool IsRequestWide(absl::StatusCode code) {
          code == absl::StatusCode::kResourceExhausted;  // refused when it took another's place
 }
 
+template <typename To>
+void Assign(const std::vector<uint32_t>& from, To& to) {
+  to.Assign(from.begin(), from.end());
+}
+
+void FillOrigins(const PlannedInput& input, v1::Result& result) {
+  const TokenOrigins& origins = input.origins;
+  Assign(origins.begins, *result.mutable_token_begins());
+  Assign(origins.ends, *result.mutable_token_ends());
+  result.mutable_special_tokens_mask()->Assign(origins.special.begin(), origins.special.end());
+  if (input.is_pair) Assign(origins.text_indices, *result.mutable_token_sequence_ids());
+}
+
+// The message outlives the task, whose slots point into it.
+const v1::ResolvedSpans& AddSpans(const PlannedInput& input, const SpanColumns& spans,
+                                  v1::Result& result) {
+  v1::ResolvedSpans& resolved = *result.add_spans();
+  Assign(spans.begins, *resolved.mutable_token_begins());
+  Assign(spans.ends, *resolved.mutable_token_ends());
+  const TokenOrigins& origins = input.origins;
+  if (origins.begins.empty() || input.is_pair) return resolved;
+  for (size_t i = 0; i < spans.begins.size(); ++i) {
+    uint32_t first = spans.begins[i], last = spans.ends[i] - 1;
+    while (first < last && origins.begins[first] == origins.ends[first]) ++first;
+    while (last > first && origins.begins[last] == origins.ends[last]) --last;
+    resolved.add_byte_begins(origins.begins[first]);
+    resolved.add_byte_ends(origins.ends[last]);
+  }
+  return resolved;
+}
+
 }  // namespace
 
 void EncodeCall::Start(const Backend& backend, Job job) {
@@ -108,14 +139,24 @@ Task EncodeCall::BuildTask(PlannedInput input, v1::Result& result) {
   if (plan_.returns_token_ids) {
     result.mutable_token_ids()->Assign(output_ids.begin(), output_ids.end());
   }
+  if (plan_.returns_token_ids && !input.origins.begins.empty()) FillOrigins(input, result);
   Task task;
+  size_t spans = 0;
   for (const OutputSpec& spec : plan_.outputs) {
     v1::Tensor& tensor = *result.add_outputs();
     tensor.set_data_type(ToProto(spec.data_type));
+    OutputSlot slot = {.spec = spec};
     if (spec.kind == OutputKind::kTokens) tensor.add_shape(length);
+    if (spec.kind == OutputKind::kSpans) {
+      const v1::ResolvedSpans& resolved = AddSpans(input, input.spans[spans++], result);
+      tensor.add_shape(resolved.token_begins_size());
+      slot.span_begins = resolved.token_begins();
+      slot.span_ends = resolved.token_ends();
+    }
     tensor.add_shape(spec.dimensions);
-    tensor.mutable_data()->resize(OutputBytes(spec, length));
-    task.outputs.push_back({.spec = spec, .destination = &(*tensor.mutable_data())[0]});
+    tensor.mutable_data()->resize(OutputBytes(slot, length));
+    slot.destination = &(*tensor.mutable_data())[0];
+    task.outputs.push_back(slot);
   }
   task.ids = std::move(input.ids);
   task.type_ids = std::move(input.type_ids);

@@ -5,6 +5,7 @@
 #include "core/base/status_macros.h"
 #include "server/services/culprits.h"
 #include "server/services/request_plan.h"
+#include "server/services/span_plan.h"
 
 namespace contexture {
 namespace {
@@ -152,6 +153,7 @@ absl::StatusOr<PlannedInput> FromEncoding(absl::StatusOr<Encoding> encoding,
   PlannedInput planned{.ids = std::move(encoding->ids),
                        .type_ids = std::move(encoding->type_ids),
                        .original_length = encoding->original_length};
+  planned.origins = std::move(encoding->origins);
   // A model without type embedding ignores what its tokenizer says about types.
   if (info.config.type_vocabulary_size == 0 || AllZero(planned.type_ids)) planned.type_ids.clear();
   const auto limit = [](int size) { return static_cast<uint32_t>(size); };
@@ -170,7 +172,16 @@ absl::StatusOr<PlannedInput> FromEncoding(absl::StatusOr<Encoding> encoding,
 EncodeOptions TokenizerOptions(const InputContext& context) {
   const bool cuts = context.plan.truncation != Truncation::kError;
   return {.max_length = cuts ? context.model.info.max_text_length : 0,
-          .truncation = context.plan.truncation};
+          .truncation = context.plan.truncation,
+          .with_origins =
+              context.plan.needs_origins && context.model.info.config.decoder.num_layers == 0};
+}
+
+// From bytes of prompt and text to bytes of the text.
+void RemovePrompt(uint32_t prompt_bytes, TokenOrigins& origins) {
+  for (std::vector<uint32_t>* bytes : {&origins.begins, &origins.ends}) {
+    for (uint32_t& byte : *bytes) byte = byte > prompt_bytes ? byte - prompt_bytes : 0;
+  }
 }
 
 absl::StatusOr<PlannedInput> PlanText(const std::string& text, const InputContext& context) {
@@ -180,16 +191,22 @@ absl::StatusOr<PlannedInput> PlanText(const std::string& text, const InputContex
   const std::string prompted = prompt.empty() ? std::string() : prompt + text;
   const std::string& whole = prompt.empty() ? text : prompted;
   CTX_RETURN_IF_ERROR(CheckText(whole, field, context));
-  return FromEncoding(context.model.tokenizer->Encode(whole, TokenizerOptions(context)), field,
-                      context);
+  CTX_ASSIGN_OR_RETURN(PlannedInput planned, FromEncoding(context.model.tokenizer->Encode(
+                                                              whole, TokenizerOptions(context)),
+                                                          field, context));
+  RemovePrompt(static_cast<uint32_t>(prompt.size()), planned.origins);
+  return planned;
 }
 
 absl::StatusOr<PlannedInput> PlanTextPair(const v1::TextPair& pair, const InputContext& context) {
   CTX_RETURN_IF_ERROR(CheckText(pair.first(), context.Field("text_pair.first"), context));
   CTX_RETURN_IF_ERROR(CheckText(pair.second(), context.Field("text_pair.second"), context));
-  return FromEncoding(
-      context.model.tokenizer->EncodePair(pair.first(), pair.second(), TokenizerOptions(context)),
-      context.Field("text_pair"), context);
+  CTX_ASSIGN_OR_RETURN(PlannedInput planned,
+                       FromEncoding(context.model.tokenizer->EncodePair(pair.first(), pair.second(),
+                                                                        TokenizerOptions(context)),
+                                    context.Field("text_pair"), context));
+  planned.is_pair = true;
+  return planned;
 }
 
 absl::StatusOr<PlannedInput> PlanSource(const v1::Input& input, const InputContext& context) {
@@ -244,14 +261,10 @@ absl::StatusOr<std::vector<uint32_t>> PlanTarget(const v1::Input& input,
 absl::StatusOr<PlannedInput> PlanInput(const v1::Input& input, const std::string& field,
                                        const RequestPlan& plan, const ServedModel& model) {
   const InputContext context{field, plan, model};
-  if (!input.spans().empty()) {
-    return MakeError(ErrorReason::kOptionNotApplicable,
-                     absl::StrFormat("%d given, no output is of spans", input.spans_size()),
-                     {context.Field("spans"), {{"got", absl::StrCat(input.spans_size())}}});
-  }
   CTX_ASSIGN_OR_RETURN(std::vector<uint32_t> target, PlanTarget(input, context));
   CTX_ASSIGN_OR_RETURN(PlannedInput planned, PlanSource(input, context));
   planned.target_ids = std::move(target);
+  CTX_RETURN_IF_ERROR(PlanSpans(input, field, plan, planned));
   return planned;
 }
 

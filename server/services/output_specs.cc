@@ -1,5 +1,8 @@
 #include "server/services/output_specs.h"
 
+#include <cmath>
+#include <string>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
@@ -10,11 +13,6 @@ namespace {
 
 std::string Field(int index, absl::string_view name) {
   return absl::StrFormat("outputs[%d].%s", index, name);
-}
-
-absl::Status NotComputed(int index, absl::string_view name) {
-  return MakeError(ErrorReason::kOptionNotApplicable, "this server does not compute it",
-                   {Field(index, name), {}});
 }
 
 absl::Status CheckEnums(const v1::OutputSpec& spec, int index) {
@@ -31,12 +29,6 @@ absl::Status CheckEnums(const v1::OutputSpec& spec, int index) {
   if (!v1::DataType_IsValid(spec.data_type())) {
     return UnknownEnumValue(Field(index, "data_type"), spec.data_type(), v1::DataType_MAX);
   }
-  if (spec.kind() > v1::OUTPUT_KIND_TOKENS) return NotComputed(index, "kind");
-  if (spec.data_type() > v1::DATA_TYPE_INT8) return NotComputed(index, "data_type");
-  if (spec.has_layer()) return NotComputed(index, "layer");
-  if (spec.top_k() != 0) return NotComputed(index, "top_k");
-  if (spec.has_windows()) return NotComputed(index, "windows");
-  if (spec.has_int8_ranges()) return NotComputed(index, "int8_ranges");
   return absl::OkStatus();
 }
 
@@ -67,6 +59,8 @@ DataType FromProto(v1::DataType type) {
       return DataType::kFloat16;
     case v1::DATA_TYPE_INT8:
       return DataType::kInt8;
+    case v1::DATA_TYPE_BINARY:
+      return DataType::kBinary;
     default:
       return DataType::kFloat32;
   }
@@ -86,36 +80,136 @@ absl::Status CheckDimensions(uint32_t asked, int index, int size) {
       {Field(index, "dimensions"), {{"got", absl::StrCat(asked)}, {"max", absl::StrCat(size)}}});
 }
 
+OutputKind FromProto(v1::OutputKind kind) {
+  switch (kind) {
+    case v1::OUTPUT_KIND_TOKENS:
+      return OutputKind::kTokens;
+    case v1::OUTPUT_KIND_SPANS:
+      return OutputKind::kSpans;
+    default:
+      return OutputKind::kPooled;
+  }
+}
+
+// That no field was given which another kind or data type has.
+absl::Status CheckApplicable(const v1::OutputSpec& spec, int index) {
+  if (spec.kind() == v1::OUTPUT_KIND_SPARSE) {
+    return MakeError(ErrorReason::kOptionNotApplicable, "this server computes no sparse weights",
+                     {Field(index, "kind"), {}});
+  }
+  if (spec.kind() == v1::OUTPUT_KIND_TOKENS && spec.pooling() != v1::POOLING_UNSPECIFIED) {
+    return MakeError(ErrorReason::kPoolingNotApplicable,
+                     "pooling was given, but OUTPUT_KIND_TOKENS has a vector for each token",
+                     {Field(index, "pooling"), {{"pooling", v1::Pooling_Name(spec.pooling())}}});
+  }
+  const auto refuse = [index](absl::string_view field, const std::string& of) {
+    return MakeError(ErrorReason::kOptionNotApplicable, absl::StrCat("was given, but is of ", of),
+                     {Field(index, field), {{"of", of}}});
+  };
+  if (spec.top_k() != 0) return refuse("top_k", "OUTPUT_KIND_SPARSE only");
+  if (spec.has_windows() && spec.kind() != v1::OUTPUT_KIND_SPANS) {
+    return refuse("windows", "OUTPUT_KIND_SPANS only");
+  }
+  if (spec.has_int8_ranges() && spec.data_type() != v1::DATA_TYPE_INT8) {
+    return refuse("int8_ranges", "DATA_TYPE_INT8 only");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> ResolveLayer(const v1::OutputSpec& spec, int index,
+                                 const EncoderConfig& config) {
+  if (!spec.has_layer()) return kAllLayers;
+  if (config.decoder.num_layers > 0) {
+    return MakeError(
+        ErrorReason::kLayerNotComputed,
+        absl::StrFormat("a %s has a decoder, whose layers are not shown", config.model_type),
+        {Field(index, "layer"), {{"model_type", config.model_type}}});
+  }
+  if (spec.layer() > static_cast<uint32_t>(config.num_layers)) {
+    return MakeError(
+        ErrorReason::kLayerOutOfRange,
+        absl::StrFormat("%d layers asked for, the model has %d", spec.layer(), config.num_layers),
+        GotAndMax(Field(index, "layer"), spec.layer(), config.num_layers));
+  }
+  const int layer = static_cast<int>(spec.layer());
+  return layer == config.num_layers ? kAllLayers : layer;
+}
+
+absl::StatusOr<WindowRule> ResolveWindows(const v1::OutputSpec& spec, int index) {
+  if (!spec.has_windows()) return WindowRule();
+  const uint32_t size = spec.windows().size();
+  const uint32_t stride = spec.windows().stride() == 0 ? size : spec.windows().stride();
+  if (size > 0 && stride <= size) return WindowRule{size, stride};
+  return MakeError(
+      ErrorReason::kWindowsInvalid,
+      absl::StrFormat("size %d and stride %d: the size is at least 1 and the stride at most that",
+                      size, stride),
+      {Field(index, "windows"), {{"size", absl::StrCat(size)}, {"stride", absl::StrCat(stride)}}});
+}
+
+absl::StatusOr<std::vector<float>> ResolveRanges(const v1::OutputSpec& spec, int index,
+                                                 int dimensions) {
+  std::vector<float> ranges;
+  if (!spec.has_int8_ranges()) return ranges;
+  const v1::Int8Ranges& given = spec.int8_ranges();
+  const std::string field = Field(index, "int8_ranges");
+  if (given.min_size() != dimensions || given.max_size() != dimensions) {
+    return MakeError(ErrorReason::kInt8RangesInvalid,
+                     absl::StrFormat("%d minima and %d maxima for %d dimensions", given.min_size(),
+                                     given.max_size(), dimensions),
+                     {field,
+                      {{"min", absl::StrCat(given.min_size())},
+                       {"max", absl::StrCat(given.max_size())},
+                       {"dimensions", absl::StrCat(dimensions)}}});
+  }
+  ranges.resize(2 * static_cast<size_t>(dimensions));
+  for (int c = 0; c < dimensions; ++c) {
+    const float step = (given.max(c) - given.min(c)) / 255.0f;
+    ranges[c] = given.min(c);
+    ranges[dimensions + c] = step;
+    if (std::isfinite(given.min(c)) && std::isfinite(step) && step > 0.0f) continue;
+    return MakeError(ErrorReason::kInt8RangesInvalid,
+                     absl::StrFormat("dimension %d from %g to %g; the first is below the second, "
+                                     "both are finite",
+                                     c, given.min(c), given.max(c)),
+                     {field,
+                      {{"dimension", absl::StrCat(c)},
+                       {"min", absl::StrCat(given.min(c))},
+                       {"max", absl::StrCat(given.max(c))}}});
+  }
+  return ranges;
+}
+
 }  // namespace
 
-absl::StatusOr<OutputSpec> ResolveOutput(const v1::OutputSpec& spec, int index,
-                                         const EngineInfo& info) {
+absl::StatusOr<ResolvedOutput> ResolveOutput(const v1::OutputSpec& spec, int index,
+                                             const EngineInfo& info) {
   CTX_RETURN_IF_ERROR(CheckEnums(spec, index));
+  CTX_RETURN_IF_ERROR(CheckApplicable(spec, index));
   const bool tokens = spec.kind() == v1::OUTPUT_KIND_TOKENS;
   const PoolingKind pooling = FromProto(spec.pooling(), info.pooling.kind);
   const int hidden_size = info.config.hidden_size;
   const int size =
       tokens || pooling != PoolingKind::kModel ? hidden_size : info.pooling.Size(hidden_size);
   CTX_RETURN_IF_ERROR(CheckDimensions(spec.dimensions(), index, size));
-  if (tokens && spec.pooling() != v1::POOLING_UNSPECIFIED) {
-    return MakeError(ErrorReason::kPoolingNotApplicable,
-                     "pooling was given, but OUTPUT_KIND_TOKENS has a vector for each token",
-                     {Field(index, "pooling"), {{"pooling", v1::Pooling_Name(spec.pooling())}}});
-  }
-  OutputSpec resolved{
-      .kind = tokens ? OutputKind::kTokens : OutputKind::kPooled,
-      .pooling = pooling,
-      .normalize = Normalizes(spec, info.pooling.normalize),
-      .dimensions = spec.dimensions() == 0 ? size : static_cast<int>(spec.dimensions()),
-      .data_type = FromProto(spec.data_type())};
-  if (resolved.data_type == DataType::kInt8 && !resolved.normalize) {
+  ResolvedOutput output;
+  output.spec = {.kind = FromProto(spec.kind()),
+                 .pooling = pooling,
+                 .normalize = Normalizes(spec, info.pooling.normalize),
+                 .dimensions = spec.dimensions() == 0 ? size : static_cast<int>(spec.dimensions()),
+                 .data_type = FromProto(spec.data_type())};
+  CTX_ASSIGN_OR_RETURN(output.spec.layer, ResolveLayer(spec, index, info.config));
+  CTX_ASSIGN_OR_RETURN(output.windows, ResolveWindows(spec, index));
+  CTX_ASSIGN_OR_RETURN(output.int8_ranges, ResolveRanges(spec, index, output.spec.dimensions));
+  if (output.spec.data_type == DataType::kInt8 && !output.spec.normalize &&
+      output.int8_ranges.empty()) {
     return MakeError(
         ErrorReason::kInt8NeedsNormalization,
         "DATA_TYPE_INT8 is for L2-normalised vectors only, and this output is not: set "
-        "normalization to NORMALIZATION_L2",
+        "normalization to NORMALIZATION_L2, or int8_ranges",
         {Field(index, "data_type"), {}});
   }
-  return resolved;
+  return output;
 }
 
 v1::DataType ToProto(DataType type) {
@@ -128,6 +222,8 @@ v1::DataType ToProto(DataType type) {
       return v1::DATA_TYPE_FLOAT16;
     case DataType::kInt8:
       return v1::DATA_TYPE_INT8;
+    case DataType::kBinary:
+      return v1::DATA_TYPE_BINARY;
     case DataType::kInt64:
       break;  // stored tensors only
   }

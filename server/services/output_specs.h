@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "absl/status/statusor.h"
 #include "contexture/v1/encoder.pb.h"
 #include "core/engine/engine.h"
@@ -7,10 +10,25 @@
 
 namespace contexture {
 
+// Runs of tokens: OutputSpec.windows, its defaults filled in. size 0: the caller gives the spans.
+struct WindowRule {
+  uint32_t size = 0;
+  uint32_t stride = 0;  // 1 .. size
+};
+
+// An output of a request, resolved.
+struct ResolvedOutput {
+  OutputSpec spec;                      // but for int8_ranges
+  WindowRule windows = {};              // kSpans only
+  std::vector<float> int8_ranges = {};  // [2, dimensions] or empty: OutputSpec::int8_ranges
+};
+
 // Output INDEX of a request with the model's defaults filled in. INVALID_ARGUMENT: an unknown enum
-// value, too many dimensions, pooling of token vectors, INT8 of vectors that are not normalised.
-absl::StatusOr<OutputSpec> ResolveOutput(const v1::OutputSpec& spec, int index,
-                                         const EngineInfo& info);
+// value, too many dimensions, a field that the kind does not have, INT8 of vectors that are neither
+// normalised nor in ranges, ranges or windows that make no sense, a layer beyond the last.
+// FAILED_PRECONDITION: the model does not show the layer.
+absl::StatusOr<ResolvedOutput> ResolveOutput(const v1::OutputSpec& spec, int index,
+                                             const EngineInfo& info);
 
 v1::DataType ToProto(DataType type);
 v1::Pooling ToProto(PoolingKind kind);

@@ -1,19 +1,23 @@
 #include "server/services/request_plan.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
 #include "server/services/culprits.h"
-#include "server/services/output_specs.h"
 
 namespace contexture {
 namespace {
 
 // Upper bounds of what protobuf adds to the data itself: tags, lengths, shape, counts.
 constexpr int64_t kTensorOverhead = 48;
-constexpr int64_t kResultOverhead = 48;
-constexpr int64_t kTokenIdBytes = 5;  // the longest varint of 32 bits
+constexpr int64_t kResultOverhead = 80;
+constexpr int64_t kVarintBytes = 5;                     // the longest of 32 bits
+constexpr int64_t kOriginBytes = 2 * kVarintBytes + 2;  // begin, end, special, which text
+constexpr int64_t kSpansOverhead = 24;
+constexpr int64_t kSpanBytes = 4 * kVarintBytes;
 
 absl::Status CheckCounts(const v1::EncodeRequest& request, const ServedModel& model) {
   CTX_RETURN_IF_ERROR(CheckInputCount("inputs", request.inputs_size(), model));
@@ -43,12 +47,35 @@ absl::StatusOr<std::string> ResolvePrompt(const v1::EncodeRequest& request,
                    {"prompt_name", {{"known", known}}});
 }
 
+void AddOutput(ResolvedOutput output, RequestPlan& plan) {
+  if (!output.int8_ranges.empty()) {
+    // A vector that moves keeps its elements where they are.
+    plan.int8_ranges.push_back(std::move(output.int8_ranges));
+    output.spec.int8_ranges = plan.int8_ranges.back().data();
+  }
+  plan.outputs.push_back(output.spec);
+  plan.windows.push_back(output.windows);
+  const bool tokens = output.spec.kind == OutputKind::kTokens;
+  const bool spans = output.spec.kind == OutputKind::kSpans;
+  plan.returns_token_ids = plan.returns_token_ids || tokens;
+  plan.takes_spans = plan.takes_spans || (spans && output.windows.size == 0);
+  plan.needs_origins = plan.needs_origins || tokens || spans;
+}
+
 int64_t ResultBytes(const RequestPlan& plan, const PlannedInput& input) {
   const int length = static_cast<int>(input.output_ids().size());
   int64_t bytes = kResultOverhead;
-  if (plan.returns_token_ids) bytes += kTokenIdBytes * length;
+  if (plan.returns_token_ids) bytes += kVarintBytes * length;
+  if (plan.returns_token_ids && !input.origins.begins.empty()) bytes += kOriginBytes * length;
+  size_t spans = 0;
   for (const OutputSpec& spec : plan.outputs) {
-    bytes += kTensorOverhead + static_cast<int64_t>(OutputBytes(spec, length));
+    bytes += kTensorOverhead;
+    if (spec.kind != OutputKind::kSpans) {
+      bytes += static_cast<int64_t>(OutputBytes(spec, length));
+      continue;
+    }
+    const auto rows = static_cast<int64_t>(input.spans[spans++].begins.size());
+    bytes += kSpansOverhead + rows * (kSpanBytes + static_cast<int64_t>(RowBytes(spec)));
   }
   return bytes;
 }
@@ -109,15 +136,12 @@ absl::StatusOr<RequestPlan> PlanRequest(const v1::EncodeRequest& request,
   CTX_ASSIGN_OR_RETURN(plan.truncation, ResolveTruncation(request.truncation()));
   CTX_ASSIGN_OR_RETURN(plan.prompt, ResolvePrompt(request, model.info.prompts));
   for (int i = 0; i < request.outputs_size(); ++i) {
-    CTX_ASSIGN_OR_RETURN(OutputSpec spec, ResolveOutput(request.outputs(i), i, model.info));
-    plan.outputs.push_back(spec);
+    CTX_ASSIGN_OR_RETURN(ResolvedOutput output, ResolveOutput(request.outputs(i), i, model.info));
+    AddOutput(std::move(output), plan);
   }
   if (plan.outputs.empty()) {
-    CTX_ASSIGN_OR_RETURN(OutputSpec spec, ResolveOutput(v1::OutputSpec(), 0, model.info));
-    plan.outputs.push_back(spec);
-  }
-  for (const OutputSpec& spec : plan.outputs) {
-    plan.returns_token_ids = plan.returns_token_ids || spec.kind == OutputKind::kTokens;
+    CTX_ASSIGN_OR_RETURN(ResolvedOutput output, ResolveOutput(v1::OutputSpec(), 0, model.info));
+    AddOutput(std::move(output), plan);
   }
   for (const v1::Input& input : request.inputs()) {
     plan.needs_tokenizer = plan.needs_tokenizer || input.has_text() || input.has_text_pair();

@@ -9,6 +9,7 @@
 #include "contexture/v1/encoder.pb.h"
 #include "core/engine/output_plan.h"
 #include "core/text/tokenizer.h"
+#include "server/services/output_specs.h"
 #include "server/services/served_model.h"
 
 // Pure functions from a request to what is to be computed. Faults of the whole request fail its
@@ -18,14 +19,26 @@ namespace contexture {
 
 // Most outputs of one request: more than there are useful combinations of kind and data type.
 inline constexpr int kMaxOutputs = 16;
+// Most spans of an input, for one output: more than there are sentences in the longest input.
+inline constexpr int kMaxSpans = 4096;
 
 // What holds for all inputs of a request.
 struct RequestPlan {
   std::vector<OutputSpec> outputs;  // resolved, at least one
+  std::vector<WindowRule> windows;  // of each output
+  // What OutputSpec::int8_ranges points to.
+  std::vector<std::vector<float>> int8_ranges = {};
   Truncation truncation = Truncation::kError;
   std::string prompt = {};         // goes before each text
   bool needs_tokenizer = false;    // some input is text
   bool returns_token_ids = false;  // some output has a vector per token
+  bool takes_spans = false;        // some output is of Input.spans
+  bool needs_origins = false;      // some output is of spans or has a vector per token
+};
+
+// Tokens [begin, end) of spans.
+struct SpanColumns {
+  std::vector<uint32_t> begins, ends;
 };
 
 // One input, ready to compute.
@@ -34,7 +47,12 @@ struct PlannedInput {
   std::vector<uint32_t> type_ids;         // empty: all 0
   std::vector<uint32_t> positions = {};   // empty: 0, 1, 2, ...
   std::vector<uint32_t> target_ids = {};  // of models with a decoder
-  uint32_t original_length = 0;           // before truncation, without the target
+  // Of text with RequestPlan::needs_origins, else empty: bytes are of the caller's text; tokens of
+  // the prompt have none.
+  TokenOrigins origins = {};
+  bool is_pair = false;
+  std::vector<SpanColumns> spans = {};  // of each output of kSpans, in their order
+  uint32_t original_length = 0;         // before truncation, without the target
   bool truncated() const { return original_length != ids.size(); }
   // Tokens that are computed.
   int tokens() const { return static_cast<int>(ids.size() + target_ids.size()); }

@@ -19,6 +19,28 @@ std::vector<uint32_t> WordIds(absl::string_view text) {
   return ids;
 }
 
+void AddOrigin(uint32_t begin, uint32_t end, TokenOrigins& origins) {
+  origins.begins.push_back(begin);
+  origins.ends.push_back(end);
+  origins.text_indices.push_back(0);
+  origins.special.push_back(0);
+}
+
+void AddSpecial(TokenOrigins& origins) {
+  AddOrigin(0, 0, origins);
+  origins.special.back() = 1;
+}
+
+void AddWords(absl::string_view text, uint32_t text_index, TokenOrigins& origins) {
+  uint32_t begin = 0;
+  for (absl::string_view word : absl::StrSplit(text, ' ')) {
+    const auto end = begin + static_cast<uint32_t>(word.size());
+    AddOrigin(begin, end, origins);
+    origins.text_indices.back() = text_index;
+    begin = end + 1;
+  }
+}
+
 void WriteRow(absl::Span<const uint32_t> ids, const OutputSpec& spec, float offset,
               char* destination) {
   for (int d = 0; d < spec.dimensions; ++d) {
@@ -52,7 +74,13 @@ void WriteSlot(absl::Span<const uint32_t> ids, float offset, const OutputSlot& s
   if (slot.spec.kind == OutputKind::kPooled) {
     return WriteRow(ids, slot.spec, offset, slot.destination);
   }
-  const size_t row_bytes = OutputBytes(slot.spec, 1);
+  const size_t row_bytes = RowBytes(slot.spec);
+  for (size_t i = 0; i < slot.span_begins.size(); ++i) {
+    const uint32_t begin = slot.span_begins[i];
+    WriteRow(ids.subspan(begin, slot.span_ends[i] - begin), slot.spec, offset,
+             slot.destination + i * row_bytes);
+  }
+  if (slot.spec.kind == OutputKind::kSpans) return;
   for (size_t row = 0; row < ids.size(); ++row) {
     WriteRow(ids.subspan(row, 1), slot.spec, offset, slot.destination + row * row_bytes);
   }
@@ -144,12 +172,17 @@ absl::StatusOr<Encoding> FakeTokenizer::Encode(absl::string_view text,
   encoding.ids.insert(encoding.ids.end(), words.begin(), words.end());
   encoding.ids.push_back(kLast);
   encoding.type_ids.assign(encoding.ids.size(), 0);
+  if (options.with_origins) {
+    AddSpecial(encoding.origins);
+    AddWords(text, 0, encoding.origins);  // of a text that was not cut
+    AddSpecial(encoding.origins);
+  }
   return encoding;
 }
 
 absl::StatusOr<Encoding> FakeTokenizer::EncodePair(absl::string_view first,
                                                    absl::string_view second,
-                                                   const EncodeOptions&) const {
+                                                   const EncodeOptions& options) const {
   Encoding encoding;
   encoding.ids.push_back(kFirst);
   for (uint32_t id : WordIds(first)) encoding.ids.push_back(id);
@@ -159,6 +192,13 @@ absl::StatusOr<Encoding> FakeTokenizer::EncodePair(absl::string_view first,
   encoding.ids.push_back(kLast);
   encoding.type_ids.resize(encoding.ids.size(), 1);
   encoding.original_length = static_cast<uint32_t>(encoding.ids.size());
+  if (options.with_origins) {
+    AddSpecial(encoding.origins);
+    AddWords(first, 0, encoding.origins);
+    AddSpecial(encoding.origins);
+    AddWords(second, 1, encoding.origins);
+    AddSpecial(encoding.origins);
+  }
   return encoding;
 }
 

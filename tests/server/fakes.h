@@ -24,8 +24,8 @@ float FakeLogit(const std::vector<uint32_t>& ids, int output);
 HeadConfig FakeClassifier(const std::vector<std::string>& labels);
 
 // Vectors that tell which ids they come from: element d of a token is 10 * id + d, pooled vectors
-// are the sum over the tokens. No normalisation. Another OFFSET, added to each element, makes
-// another model, which should have another fingerprint. Thread safe.
+// are the sum over the tokens, of spans over theirs. No normalisation. Another OFFSET, added to each
+// element, makes another model, which should have another fingerprint. Thread safe.
 class FakeEngine final : public Engine {
  public:
   explicit FakeEngine(EngineInfo info = FakeEngineInfo(), float offset = 0)
