@@ -53,6 +53,21 @@ absl::StatusOr<v1::EncodeResponse> EncoderClient::Encode(const v1::EncodeRequest
   return Call(*encoder_, options_.timeout, &v1::EncoderService::Stub::Encode, request);
 }
 
+absl::StatusOr<v1::EncodeResponse> EncoderClient::EncodeLarge(const v1::EncodeRequest& request) {
+  const auto chunks = OpenEncodeChunks(request, options_.timeout);
+  v1::EncodeResponse response;
+  while (true) {
+    absl::StatusOr<std::optional<v1::EncodeChunk>> chunk = chunks->Read();
+    if (!chunk.ok()) return chunk.status();
+    if (!chunk->has_value()) break;
+    const absl::Status added = AddChunk(*std::move(*chunk), response);
+    if (!added.ok()) return added;
+  }
+  const absl::Status complete = CheckComplete(response, request.inputs_size());
+  if (!complete.ok()) return complete;
+  return response;
+}
+
 absl::StatusOr<v1::TokenizeResponse> EncoderClient::Tokenize(const v1::TokenizeRequest& request) {
   return Call(*encoder_, options_.timeout, &v1::EncoderService::Stub::Tokenize, request);
 }
@@ -81,6 +96,11 @@ absl::StatusOr<HealthStatus> EncoderClient::CheckHealth(const std::string& servi
 
 std::unique_ptr<EncodeStream> EncoderClient::OpenEncodeStream(absl::Duration timeout) {
   return std::make_unique<EncodeStream>(*encoder_, timeout);
+}
+
+std::unique_ptr<EncodeChunks> EncoderClient::OpenEncodeChunks(const v1::EncodeRequest& request,
+                                                              absl::Duration timeout) {
+  return std::make_unique<EncodeChunks>(*encoder_, request, timeout);
 }
 
 }  // namespace contexture::client

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "client/encode_chunks.h"
 #include "client/encode_stream.h"
 #include "contexture/v1/encoder.grpc.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -42,6 +43,8 @@ class EncoderClient {
 
   // The vectors of the request's inputs. A bad input fails alone, in its result's status.
   absl::StatusOr<v1::EncodeResponse> Encode(const v1::EncodeRequest& request);
+  // The same, however large the answer is: by EncodeChunked, put together.
+  absl::StatusOr<v1::EncodeResponse> EncodeLarge(const v1::EncodeRequest& request);
   absl::StatusOr<v1::TokenizeResponse> Tokenize(const v1::TokenizeRequest& request);
   absl::StatusOr<v1::InspectResponse> Inspect(const v1::InspectRequest& request);
   absl::StatusOr<v1::AttendResponse> Attend(const v1::AttendRequest& request);
@@ -52,6 +55,9 @@ class EncoderClient {
   // A stream that ends after `timeout` at the latest, which replaces ClientOptions::timeout. It
   // must not outlive the client.
   std::unique_ptr<EncodeStream> OpenEncodeStream(absl::Duration timeout);
+  // The chunks of an answer as they come, within `timeout` in all. It must not outlive the client.
+  std::unique_ptr<EncodeChunks> OpenEncodeChunks(const v1::EncodeRequest& request,
+                                                 absl::Duration timeout);
 
   const ClientOptions& options() const { return options_; }
 

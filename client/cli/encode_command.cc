@@ -63,8 +63,18 @@ class EncodeCommand : public Command {
     request.set_truncation(options_.truncation);
     v1::OutputSpec& output = *request.add_outputs();
     output = options_.output;
-    output.set_kind(options_.tokens ? v1::OUTPUT_KIND_TOKENS : v1::OUTPUT_KIND_POOLED);
+    if (output.kind() == v1::OUTPUT_KIND_UNSPECIFIED) {
+      output.set_kind(options_.tokens ? v1::OUTPUT_KIND_TOKENS : v1::OUTPUT_KIND_POOLED);
+    }
     return request;
+  }
+
+  void AddInput(v1::Input input, v1::EncodeRequest& request) const {
+    v1::Input& added = *request.add_inputs();
+    added = std::move(input);
+    if (options_.spans.empty()) return;
+    added.mutable_spans()->Add(options_.spans.begin(), options_.spans.end());
+    added.set_span_unit(options_.span_unit);
   }
 
   // Sends the inputs in requests of --batch-size, one after the other, and writes their results.
@@ -77,8 +87,9 @@ class EncodeCommand : public Command {
     for (size_t begin = 0; begin < inputs.size(); begin += batch_size) {
       const size_t end = std::min(begin + batch_size, inputs.size());
       v1::EncodeRequest request = NewRequest();
-      for (size_t i = begin; i < end; ++i) *request.add_inputs() = std::move(inputs[i]);
-      const absl::StatusOr<v1::EncodeResponse> response = session.client.Encode(request);
+      for (size_t i = begin; i < end; ++i) AddInput(std::move(inputs[i]), request);
+      const absl::StatusOr<v1::EncodeResponse> response =
+          options_.chunked ? session.client.EncodeLarge(request) : session.client.Encode(request);
       progress.Hide();
       if (!response.ok()) return session.ServerError(response.status());
       const ExitCode code = WriteBatch(session, *response, begin, end, writer);

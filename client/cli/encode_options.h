@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "CLI/App.hpp"
 #include "absl/status/status.h"
@@ -23,6 +24,10 @@ struct EncodeOptions {
   OutputFormat format = OutputFormat::kText;
   std::string out_path;  // kNpy only
   bool tokens = false;
+  bool chunked = false;  // answers larger than a message
+  // Spans of each input.
+  std::vector<v1::Span> spans;
+  v1::SpanUnit span_unit = v1::SPAN_UNIT_BYTES;
   bool similarity = false;
   // Inputs of one request: enough to fill the server's batches, few enough for the progress to
   // move.

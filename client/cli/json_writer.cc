@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 
@@ -18,6 +19,29 @@ Json ToJson(const v1::Tensor& tensor, const std::vector<float>& values) {
     rows.push_back(std::vector<float>(row, row + columns));
   }
   return rows;
+}
+
+// Columns of a message as rows: [[0, 3], [3, 7]].
+template <typename Column>
+Json Pairs(const Column& begins, const Column& ends) {
+  Json pairs = Json::array();
+  for (int i = 0; i < std::min(begins.size(), ends.size()); ++i) {
+    pairs.push_back({begins.Get(i), ends.Get(i)});
+  }
+  return pairs;
+}
+
+void AddTokens(const v1::Result& result, Json& json) {
+  json["token_ids"] = result.token_ids();
+  if (result.token_begins_size() == 0) return;
+  json["token_bytes"] = Pairs(result.token_begins(), result.token_ends());
+  json["special_tokens_mask"] = Json::array();
+  for (bool special : result.special_tokens_mask()) {
+    json["special_tokens_mask"].push_back(special ? 1 : 0);
+  }
+  if (result.token_sequence_ids_size() > 0) {
+    json["token_sequence_ids"] = result.token_sequence_ids();
+  }
 }
 
 class JsonWriter : public ResultWriter {
@@ -48,11 +72,24 @@ class JsonWriter : public ResultWriter {
     json["token_count"] = result.token_count();
     json["truncated"] = result.truncated();
     if (result.truncated()) json["original_token_count"] = result.original_token_count();
-    if (result.token_ids_size() > 0) json["token_ids"] = result.token_ids();
+    if (result.token_ids_size() > 0) AddTokens(result, json);
     for (const v1::Tensor& tensor : result.outputs()) {
       const absl::StatusOr<std::vector<float>> values = client::TensorValues(tensor);
       if (!values.ok()) return values.status();
-      json[tensor.shape_size() == 2 ? "token_vectors" : "vector"] = ToJson(tensor, *values);
+      if (result.spans_size() > 0) {
+        json["span_vectors"] = ToJson(tensor, *values);
+      } else if (tensor.indices_size() > 0) {
+        json["indices"] = tensor.indices();
+        json["weights"] = *values;
+      } else {
+        json[tensor.shape_size() == 2 ? "token_vectors" : "vector"] = ToJson(tensor, *values);
+      }
+    }
+    for (const v1::ResolvedSpans& spans : result.spans()) {
+      json["span_tokens"] = Pairs(spans.token_begins(), spans.token_ends());
+      if (spans.byte_begins_size() > 0) {
+        json["span_bytes"] = Pairs(spans.byte_begins(), spans.byte_ends());
+      }
     }
     return absl::OkStatus();
   }

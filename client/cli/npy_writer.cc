@@ -16,6 +16,8 @@ const char* Descr(v1::DataType type) {
       return "<f2";
     case v1::DATA_TYPE_INT8:
       return "|i1";
+    case v1::DATA_TYPE_BINARY:
+      return "|u1";  // eight dimensions in each
     default:
       return "<f4";
   }
@@ -32,7 +34,9 @@ class NpyWriter : public ResultWriter {
     const absl::StatusOr<std::vector<float>> values = client::TensorValues(tensor);
     if (!values.ok()) return values.status();
     // A vector is a row; the rows of several inputs must be equally long.
-    const int64_t columns = tensor.shape().empty() ? 0 : *tensor.shape().rbegin();
+    const int64_t dimensions = tensor.shape().empty() ? 0 : *tensor.shape().rbegin();
+    const bool packed = tensor.data_type() == v1::DATA_TYPE_BINARY;
+    const int64_t columns = packed ? (dimensions + 7) / 8 : dimensions;
     if (rows_ > 0 && (columns != columns_ || tensor.data_type() != data_type_)) {
       return absl::InternalError(
           absl::StrCat("vectors of ", columns_, " and ", columns, " dimensions were received"));

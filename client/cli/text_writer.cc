@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_format.h"
 #include "client/cli/result_writer.h"
@@ -22,6 +24,10 @@ class TextWriter : public ResultWriter {
       const absl::StatusOr<std::vector<float>> values = client::TensorValues(tensor);
       if (!values.ok()) return values.status();
       const size_t columns = tensor.shape().empty() ? values->size() : *tensor.shape().rbegin();
+      if (tensor.indices_size() > 0) {
+        PrintWeights(tensor, *values);
+        continue;
+      }
       if (tensor.shape_size() == 1) {
         out_ << absl::StreamFormat(", %d dimensions: ", columns);
         PrintRow(values->data(), columns);
@@ -38,11 +44,35 @@ class TextWriter : public ResultWriter {
  private:
   void PrintTokens(const v1::Result& result, const std::vector<float>& values, size_t columns) {
     for (size_t row = 0; row * columns < values.size(); ++row) {
-      if (row < static_cast<size_t>(result.token_ids_size())) {
-        out_ << absl::StreamFormat("%8d  ", result.token_ids(static_cast<int>(row)));
-      }
+      PrintRowName(result, static_cast<int>(row));
       PrintRow(values.data() + row * columns, columns);
     }
+  }
+
+  // The id of a token, or the tokens and bytes of a span.
+  void PrintRowName(const v1::Result& result, int row) {
+    if (result.spans_size() > 0 && row < result.spans(0).token_begins_size()) {
+      const v1::ResolvedSpans& spans = result.spans(0);
+      out_ << absl::StreamFormat("  tokens %d:%d", spans.token_begins(row), spans.token_ends(row));
+      if (row < spans.byte_begins_size()) {
+        out_ << absl::StreamFormat(" bytes %d:%d", spans.byte_begins(row), spans.byte_ends(row));
+      }
+      out_ << "  ";
+    } else if (row < result.token_ids_size()) {
+      out_ << absl::StreamFormat("%8d  ", result.token_ids(row));
+    }
+  }
+
+  // The largest first.
+  void PrintWeights(const v1::Tensor& tensor, const std::vector<float>& values) {
+    std::vector<std::pair<float, uint32_t>> weights;
+    for (size_t i = 0; i < values.size() && i < static_cast<size_t>(tensor.indices_size()); ++i) {
+      weights.emplace_back(-values[i], tensor.indices(static_cast<int>(i)));
+    }
+    std::sort(weights.begin(), weights.end());
+    out_ << absl::StreamFormat(", %d weights\n", weights.size());
+    for (const auto& [weight, id] : weights)
+      out_ << absl::StreamFormat("%8d  %8.5f\n", id, -weight);
   }
 
   void PrintRow(const float* values, size_t count) {

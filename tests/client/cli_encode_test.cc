@@ -57,6 +57,76 @@ TEST_F(CliEncodeTest, OptionsBecomeTheRequest) {
   EXPECT_EQ(request.inputs(1).text(), "two words");
 }
 
+TEST_F(CliEncodeTest, SpansAndLayersBecomeTheRequest) {
+  ASSERT_EQ(Encode({"--kind=spans", "--span=0:4", "--span", "4:9", "--span-unit=tokens",
+                    "--layer=3", "--data-type=binary", "text"})
+                .code,
+            ExitCode::kOk);
+  const v1::EncodeRequest& request = requests_.at(0);
+  EXPECT_EQ(request.outputs(0).kind(), v1::OUTPUT_KIND_SPANS);
+  EXPECT_EQ(request.outputs(0).layer(), 3u);
+  EXPECT_EQ(request.outputs(0).data_type(), v1::DATA_TYPE_BINARY);
+  ASSERT_EQ(request.inputs(0).spans_size(), 2);
+  EXPECT_EQ(request.inputs(0).spans(1).begin(), 4u);
+  EXPECT_EQ(request.inputs(0).spans(1).end(), 9u);
+  EXPECT_EQ(request.inputs(0).span_unit(), v1::SPAN_UNIT_TOKENS);
+}
+
+TEST_F(CliEncodeTest, WindowsBecomeTheRequest) {
+  ASSERT_EQ(Encode({"--kind=spans", "--window=128", "--stride=64", "text"}).code, ExitCode::kOk);
+  const v1::OutputSpec& output = requests_.at(0).outputs(0);
+  EXPECT_EQ(output.windows().size(), 128u);
+  EXPECT_EQ(output.windows().stride(), 64u);
+  EXPECT_TRUE(requests_[0].inputs(0).spans().empty());
+}
+
+TEST_F(CliEncodeTest, SpansThatAreNoneAreTheUsersMistake) {
+  for (const char* span : {"4", "a:b", "4:", "-1:2"}) {
+    EXPECT_EQ(Encode({"--kind=spans", std::string("--span=") + span, "text"}).code,
+              ExitCode::kUserMistake)
+        << span;
+  }
+  EXPECT_EQ(Encode({"--kind=spans", "--stride=2", "text"}).code, ExitCode::kUserMistake);
+  EXPECT_EQ(Encode({"--kind=spans", "--tokens", "text"}).code, ExitCode::kUserMistake);
+  EXPECT_TRUE(requests_.empty());
+}
+
+TEST_F(CliEncodeTest, JsonShowsWhereSpansAndTokensComeFrom) {
+  server_.on_encode = [](grpc::ServerContext& /*context*/, const v1::EncodeRequest& /*request*/,
+                         v1::EncodeResponse& response) {
+    v1::Result& result = *response.add_results();
+    v1::Tensor& tensor = *result.add_outputs();
+    tensor.set_data_type(v1::DATA_TYPE_BINARY);
+    tensor.add_shape(2);
+    tensor.add_shape(2);
+    tensor.set_data("\x80\x40");
+    v1::ResolvedSpans& spans = *result.add_spans();
+    for (uint32_t i : {1, 3}) {
+      spans.add_token_begins(i);
+      spans.add_token_ends(i + 2);
+      spans.add_byte_begins(10 * i);
+      spans.add_byte_ends(10 * i + 5);
+    }
+    return grpc::Status::OK;
+  };
+  const CliResult json = Encode({"--kind=spans", "--window=2", "--output=json", "text"});
+  ASSERT_EQ(json.code, ExitCode::kOk) << json.err;
+  const auto result = nlohmann::json::parse(json.out)["results"][0];
+  EXPECT_EQ(result["span_vectors"], nlohmann::json({{1.0, 0.0}, {0.0, 1.0}}));
+  EXPECT_EQ(result["span_tokens"], nlohmann::json({{1, 3}, {3, 5}}));
+  EXPECT_EQ(result["span_bytes"], nlohmann::json({{10, 15}, {30, 35}}));
+  EXPECT_THAT(Encode({"--kind=spans", "--window=2", "text"}).out,
+              HasSubstr("tokens 3:5 bytes 30:35"));
+}
+
+TEST_F(CliEncodeTest, AnAnswerInChunksIsPutTogether) {
+  const CliResult whole = Encode({"--tokens", "--output=json", "one", "two"});
+  const CliResult chunked = Encode({"--tokens", "--chunked", "--output=json", "one", "two"});
+  EXPECT_EQ(chunked.code, ExitCode::kOk) << chunked.err;
+  EXPECT_EQ(chunked.out, whole.out);
+  EXPECT_EQ(server_.chunked_calls, 1);
+}
+
 TEST_F(CliEncodeTest, IdsAreSentAsTheyAreOneListPerInput) {
   ASSERT_EQ(Encode({"--ids", "101,7592,102", "--ids", "5"}).code, ExitCode::kOk);
   ASSERT_EQ(requests_[0].inputs_size(), 2);

@@ -114,6 +114,35 @@ grpc::Status AnswerSelections(const v1::InspectRequest& request, v1::InspectResp
   return grpc::Status::OK;
 }
 
+namespace {
+
+void WriteRows(int input, v1::Result result, grpc::ServerWriter<v1::EncodeChunk>& writer) {
+  std::vector<std::string> data;
+  for (v1::Tensor& tensor : *result.mutable_outputs()) {
+    data.push_back(tensor.data());
+    if (tensor.shape_size() == 2) tensor.clear_data();
+  }
+  v1::EncodeChunk chunk;
+  chunk.set_input(input);
+  *chunk.mutable_result() = result;
+  writer.Write(chunk);
+  for (int i = 0; i < result.outputs_size(); ++i) {
+    if (result.outputs(i).shape_size() != 2) continue;
+    const int64_t rows = result.outputs(i).shape(0);
+    const size_t row_bytes = data[i].size() / rows;
+    for (int64_t row = 0; row < rows; ++row) {
+      v1::RowChunk& part = *chunk.mutable_rows();
+      part.set_output(i);
+      part.set_first_row(row);
+      part.set_num_rows(1);
+      part.set_data(data[i].substr(row * row_bytes, row_bytes));
+      writer.Write(chunk);
+    }
+  }
+}
+
+}  // namespace
+
 class FakeServer::Encoder : public v1::EncoderService::Service {
  public:
   explicit Encoder(FakeServer& fake) : fake_(fake) {}
@@ -122,6 +151,19 @@ class FakeServer::Encoder : public v1::EncoderService::Service {
                       v1::EncodeResponse* response) override {
     ++fake_.encode_calls;
     return fake_.on_encode(*context, *request, *response);
+  }
+
+  grpc::Status EncodeChunked(grpc::ServerContext* context, const v1::EncodeRequest* request,
+                             grpc::ServerWriter<v1::EncodeChunk>* writer) override {
+    ++fake_.chunked_calls;
+    v1::EncodeResponse response;
+    const grpc::Status status = fake_.on_encode(*context, *request, response);
+    for (int i = 0; i < response.results_size(); ++i) WriteRows(i, response.results(i), *writer);
+    v1::EncodeChunk end;
+    *end.mutable_end()->mutable_usage() = response.usage();
+    end.mutable_end()->set_fingerprint(response.fingerprint());
+    writer->Write(end);
+    return status;
   }
 
   // Answers in the reverse order, once the client has sent everything.

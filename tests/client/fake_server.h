@@ -34,6 +34,8 @@ class FakeServer {
   grpc::health::v1::HealthCheckResponse::ServingStatus health =
       grpc::health::v1::HealthCheckResponse::SERVING;
   std::atomic<int> encode_calls{0};
+  // EncodeChunked sends the answer of on_encode row by row.
+  std::atomic<int> chunked_calls{0};
 
  private:
   class Encoder;

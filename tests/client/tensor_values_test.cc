@@ -52,6 +52,19 @@ TEST(TensorValuesTest, Int8IsDividedBy127) {
   EXPECT_THAT(TensorValues(tensor).value(), ElementsAre(1.0F, -1.0F, 0.0F));
 }
 
+TEST(TensorValuesTest, BitsAreUnpackedFromTheHighestOnRowByRow) {
+  const auto tensor = MakeTensor<uint8_t>(v1::DATA_TYPE_BINARY, {2, 9}, {0x98, 0x80, 0x01, 0x00});
+  EXPECT_THAT(TensorValues(tensor).value(),
+              ElementsAre(1, 0, 0, 1, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0));
+  const auto cut = MakeTensor<uint8_t>(v1::DATA_TYPE_BINARY, {2, 9}, {0x98, 0x80, 0x01});
+  EXPECT_EQ(TensorValues(cut).status().code(), absl::StatusCode::kInternal);
+}
+
+TEST(TensorValuesTest, NoRowsHaveNoValues) {
+  const auto tensor = MakeTensor<float>(v1::DATA_TYPE_FLOAT32, {0, 4}, {});
+  EXPECT_THAT(TensorValues(tensor).value(), ElementsAre());
+}
+
 TEST(TensorValuesTest, ShapeAndBytesThatDisagreeAreRefused) {
   const std::vector<float> six(6);
   for (std::initializer_list<int64_t> shape : {std::initializer_list<int64_t>{5},
