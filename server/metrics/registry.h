@@ -31,7 +31,8 @@ enum class Method {
   kListModels,
   kLoadModel,
   kReloadModel,
-  kUnloadModel
+  kUnloadModel,
+  kEncodeChunked,
 };
 
 // Why inputs were not admitted; the label `reason`.

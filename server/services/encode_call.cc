@@ -63,6 +63,10 @@ void EncodeCall::Start(const Backend& backend, Job job) {
   if (!submitted.ok()) call->Complete(std::move(submitted));
 }
 
+int EncodeCall::num_inputs() const {
+  return job_.num_inputs > 0 ? job_.num_inputs : job_.request->inputs_size() - job_.first_input;
+}
+
 void EncodeCall::Prepare() {
   absl::Status status = WithoutExceptions([this] { return Schedule(); });
   if (!status.ok()) Complete(std::move(status));
@@ -70,9 +74,10 @@ void EncodeCall::Prepare() {
 
 absl::Status EncodeCall::Schedule() {
   CTX_ASSIGN_OR_RETURN(Inputs inputs, PlanInputs());
-  CTX_ASSIGN_OR_RETURN(const int64_t answer_bytes, AnswerBytes(plan_, inputs, backend_.model));
-  CTX_RETURN_IF_ERROR(
-      backend_.ReserveAnswer(answer_bytes, job_.request->inputs_size(), *job_.memory));
+  const int64_t most =
+      job_.max_answer_bytes > 0 ? job_.max_answer_bytes : backend_.model.max_message_bytes;
+  CTX_ASSIGN_OR_RETURN(const int64_t answer_bytes, AnswerBytes(plan_, inputs, most));
+  CTX_RETURN_IF_ERROR(backend_.ReserveAnswer(answer_bytes, num_inputs(), *job_.memory));
   const auto self = shared_from_this();  // the last task may finish before Schedule returns
   std::vector<Task> tasks = BuildTasks(std::move(inputs));
   if (tasks.empty()) {
@@ -104,11 +109,11 @@ absl::StatusOr<EncodeCall::Inputs> EncodeCall::PlanInputs() {
   const ScopedSpan span(plan_.needs_tokenizer ? job_.caller.trace.get() : nullptr, "tokenize",
                         backend_.clock);
   Inputs inputs;
-  inputs.reserve(job_.request->inputs_size());
-  for (const v1::Input& input : job_.request->inputs()) {
+  inputs.reserve(num_inputs());
+  for (int i = job_.first_input; i < job_.first_input + num_inputs(); ++i) {
     CTX_RETURN_IF_ERROR(CheckStillWanted());
-    inputs.push_back(
-        PlanInput(input, absl::StrFormat("inputs[%d]", inputs.size()), plan_, backend_.model));
+    inputs.push_back(PlanInput(job_.request->inputs(i), absl::StrFormat("inputs[%d]", i), plan_,
+                               backend_.model));
   }
   if (plan_.needs_tokenizer) backend_.metrics.RecordTokenize(backend_.clock.Now() - start);
   return inputs;
@@ -225,7 +230,7 @@ void EncodeCall::FinishTasks() {
 void EncodeCall::RecordItems(absl::StatusCode request_code) const {
   // A request that failed as a whole may have no results.
   if (request_code != absl::StatusCode::kOk) {
-    return backend_.metrics.RecordItems(request_code, job_.request->inputs_size());
+    return backend_.metrics.RecordItems(request_code, num_inputs());
   }
   int64_t truncated = 0;
   std::map<int, int64_t> items_by_code;

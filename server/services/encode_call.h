@@ -23,6 +23,11 @@ class EncodeCall : public std::enable_shared_from_this<EncodeCall> {
   struct Job {
     const v1::EncodeRequest* request = nullptr;  // both must stay valid until `done` is called
     v1::EncodeResponse* response = nullptr;
+    // Which of the request's inputs; the others have no result. num_inputs 0: all from the first
+    // on.
+    int first_input = 0;
+    int num_inputs = 0;
+    int64_t max_answer_bytes = 0;                        // 0: what a message may have
     absl::Duration deadline = absl::InfiniteDuration();  // on the backend's clock
     std::shared_ptr<const std::atomic<bool>> cancelled;
     Caller caller;
@@ -55,6 +60,8 @@ class EncodeCall : public std::enable_shared_from_this<EncodeCall> {
   void FinishTasks();
   void RecordItems(absl::StatusCode request_code) const;
   void Complete(absl::Status status);
+
+  int num_inputs() const;
 
   const Backend backend_;
   Job job_;

@@ -3,6 +3,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/without_exceptions.h"
 #include "server/services/attend_call.h"
+#include "server/services/chunked_call.h"
 #include "server/services/encode_call.h"
 #include "server/services/inspect_call.h"
 #include "server/services/method_names.h"
@@ -95,6 +96,20 @@ grpc::ServerUnaryReactor* EncoderService::GetModel(grpc::CallbackServerContext* 
   if (model.ok()) call->response() = ModelMessage(**model);
   call->Reply(model.status());
   return call;
+}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* EncoderService::EncodeChunked(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
+  const auto backend = Admit(*context, Method::kEncodeChunked);
+  const auto call =
+      backend.ok() ? ChunkedCall::Open({*context, *request, options_.default_timeout}, **backend)
+                   : backend.status();
+  if (call.ok()) return *call;
+  metrics_.RecordRequest(Method::kEncodeChunked, call.status().code(), absl::ZeroDuration());
+  if (absl::IsResourceExhausted(call.status())) {
+    context->AddTrailingMetadata(kPushbackTrailer, PushbackMilliseconds(call.status()));
+  }
+  return new RefusedChunks(call.status());
 }
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* EncoderService::EncodeStream(

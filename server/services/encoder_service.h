@@ -22,11 +22,12 @@ struct EncoderServiceOptions {
 namespace internal {
 using EncoderServiceBase = v1::EncoderService::WithRawCallbackMethod_Encode<
     v1::EncoderService::WithRawCallbackMethod_EncodeStream<
-        v1::EncoderService::WithRawCallbackMethod_Tokenize<
-            v1::EncoderService::WithRawCallbackMethod_Inspect<
-                v1::EncoderService::WithRawCallbackMethod_Attend<
-                    v1::EncoderService::WithRawCallbackMethod_GetModel<
-                        v1::EncoderService::Service>>>>>>;
+        v1::EncoderService::WithRawCallbackMethod_EncodeChunked<
+            v1::EncoderService::WithRawCallbackMethod_Tokenize<
+                v1::EncoderService::WithRawCallbackMethod_Inspect<
+                    v1::EncoderService::WithRawCallbackMethod_Attend<
+                        v1::EncoderService::WithRawCallbackMethod_GetModel<
+                            v1::EncoderService::Service>>>>>>>;
 }  // namespace internal
 
 // contexture.v1.EncoderService. Its reactions parse, check and hand over; they never block and
@@ -68,6 +69,8 @@ class EncoderService final : public internal::EncoderServiceBase {
                                      grpc::ByteBuffer* response) override;
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* EncodeStream(
       grpc::CallbackServerContext* context) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* EncodeChunked(
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) override;
 
   // As Authorizer::Check.
   absl::Status CheckCaller(const grpc::ServerContextBase& context, Method method) const;

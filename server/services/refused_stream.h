@@ -8,10 +8,13 @@
 namespace contexture {
 
 // The answer to a stream that is not admitted. Deletes itself.
-class RefusedStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+template <typename Reactor>
+class Refused final : public Reactor {
  public:
-  explicit RefusedStream(const absl::Status& status) { Finish(ToGrpcStatus(status)); }
+  explicit Refused(const absl::Status& status) { this->Finish(ToGrpcStatus(status)); }
   void OnDone() override { delete this; }
 };
+using RefusedStream = Refused<grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>>;
+using RefusedChunks = Refused<grpc::ServerWriteReactor<grpc::ByteBuffer>>;
 
 }  // namespace contexture

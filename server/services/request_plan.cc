@@ -151,18 +151,19 @@ absl::StatusOr<RequestPlan> PlanRequest(const v1::EncodeRequest& request,
 
 absl::StatusOr<int64_t> AnswerBytes(const RequestPlan& plan,
                                     absl::Span<const absl::StatusOr<PlannedInput>> inputs,
-                                    const ServedModel& model) {
+                                    int64_t max_bytes) {
   int64_t bytes = 0;
   for (const auto& input : inputs) {
     bytes += input.ok() ? ResultBytes(plan, *input) : kResultOverhead;
   }
-  if (bytes <= model.max_message_bytes) return bytes;
+  if (bytes <= max_bytes) return bytes;
   return MakeError(
       ErrorReason::kAnswerTooLarge,
-      absl::StrFormat("the answer would take about %d bytes, a message has at most %d: send fewer "
-                      "inputs or ask for fewer outputs, dimensions or bytes per element",
-                      bytes, model.max_message_bytes),
-      GotAndMax("outputs", bytes, model.max_message_bytes));
+      absl::StrFormat("the answer would take about %d bytes, at most %d are allowed: send fewer "
+                      "inputs, ask for fewer outputs, dimensions or bytes per element, or take it "
+                      "in chunks (EncodeChunked)",
+                      bytes, max_bytes),
+      GotAndMax("outputs", bytes, max_bytes));
 }
 
 }  // namespace contexture

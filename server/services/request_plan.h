@@ -97,9 +97,9 @@ EncodeOptions TokenizerOptionsOf(const RequestPlan& plan, const ServedModel& mod
 absl::Status TokenizerRefusal(const absl::Status& status, const std::string& field);
 
 // What the answer takes on the wire, an upper bound. Bad inputs count as empty results.
-// INVALID_ARGUMENT: it is larger than a message may be; names both sizes.
+// INVALID_ARGUMENT: it is larger than MAX_BYTES; names both sizes.
 absl::StatusOr<int64_t> AnswerBytes(const RequestPlan& plan,
                                     absl::Span<const absl::StatusOr<PlannedInput>> inputs,
-                                    const ServedModel& model);
+                                    int64_t max_bytes);
 
 }  // namespace contexture

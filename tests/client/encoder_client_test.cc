@@ -46,6 +46,73 @@ TEST(EncoderClientTest, EncodeReturnsTheAnswer) {
   EXPECT_EQ(server.encode_calls, 1);
 }
 
+TEST(EncoderClientTest, AnAnswerInChunksIsTheSame) {
+  FakeServer server;
+  EncoderClient client({.target = server.address()});
+  v1::EncodeRequest request = OneText();
+  *request.add_inputs() = request.inputs(0);
+  for (v1::OutputKind kind : {v1::OUTPUT_KIND_POOLED, v1::OUTPUT_KIND_TOKENS}) {
+    request.mutable_outputs(0)->set_kind(kind);
+    const auto whole = client.Encode(request), large = client.EncodeLarge(request);
+    ASSERT_TRUE(whole.ok()) << whole.status();
+    ASSERT_TRUE(large.ok()) << large.status();
+    ASSERT_EQ(large->results_size(), 2);
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_EQ(large->results(i).SerializeAsString(), whole->results(i).SerializeAsString());
+    }
+  }
+}
+
+TEST(EncoderClientTest, AFailedCallInChunksHasItsStatus) {
+  FakeServer server;
+  EncoderClient client({.target = server.address()});
+  server.on_encode = [](grpc::ServerContext& /*context*/, const v1::EncodeRequest& /*request*/,
+                        v1::EncodeResponse& /*response*/) {
+    return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "no");
+  };
+  EXPECT_TRUE(absl::IsFailedPrecondition(client.EncodeLarge(OneText()).status()));
+}
+
+TEST(EncoderClientTest, MissingResultsOfAnAnswerInChunksAreInternal) {
+  FakeServer server;
+  EncoderClient client({.target = server.address()});
+  server.on_encode = [](grpc::ServerContext& /*context*/, const v1::EncodeRequest& /*request*/,
+                        v1::EncodeResponse& /*response*/) { return grpc::Status::OK; };
+  EXPECT_TRUE(absl::IsInternal(client.EncodeLarge(OneText()).status()));
+}
+
+v1::EncodeChunk Rows(uint32_t input, uint32_t output, uint32_t first_row, const std::string& data) {
+  v1::EncodeChunk chunk;
+  chunk.set_input(input);
+  chunk.mutable_rows()->set_output(output);
+  chunk.mutable_rows()->set_first_row(first_row);
+  chunk.mutable_rows()->set_num_rows(1);
+  chunk.mutable_rows()->set_data(data);
+  return chunk;
+}
+
+TEST(AddChunkTest, ChunksThatDoNotFollowAreInternal) {
+  v1::EncodeChunk result;
+  v1::Tensor& tensor = *result.mutable_result()->add_outputs();
+  tensor.set_data_type(v1::DATA_TYPE_INT8);
+  tensor.add_shape(2);
+  tensor.add_shape(3);
+  v1::EncodeResponse response;
+  EXPECT_TRUE(absl::IsInternal(AddChunk(Rows(0, 0, 0, "abc"), response)));
+  ASSERT_TRUE(AddChunk(result, response).ok());
+  EXPECT_TRUE(absl::IsInternal(AddChunk(result, response)));                // twice
+  EXPECT_TRUE(absl::IsInternal(AddChunk(Rows(1, 0, 0, "abc"), response)));  // of another input
+  EXPECT_TRUE(absl::IsInternal(AddChunk(Rows(0, 1, 0, "abc"), response)));  // of no output
+  EXPECT_TRUE(absl::IsInternal(AddChunk(Rows(0, 0, 1, "abc"), response)));  // one left out
+  EXPECT_TRUE(absl::IsInternal(AddChunk(Rows(0, 0, 0, "ab"), response)));   // cut
+  ASSERT_TRUE(AddChunk(Rows(0, 0, 0, "abc"), response).ok());
+  EXPECT_TRUE(absl::IsInternal(CheckComplete(response, 1)));
+  ASSERT_TRUE(AddChunk(Rows(0, 0, 1, "def"), response).ok());
+  EXPECT_TRUE(CheckComplete(response, 1).ok());
+  EXPECT_TRUE(absl::IsInternal(CheckComplete(response, 2)));
+  EXPECT_EQ(response.results(0).outputs(0).data(), "abcdef");
+}
+
 TEST(EncoderClientTest, UnavailableIsSentAgainUntilItSucceeds) {
   FakeServer server;
   server.on_encode =

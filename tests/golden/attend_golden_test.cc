@@ -15,22 +15,15 @@
 namespace contexture {
 namespace {
 
-using test_support::GoldenTensors;
+using test_support::GoldenFile;
 using test_support::StoredTensor;
 using Json = nlohmann::json;
 
 constexpr double kTolerance = 2e-5;  // of float sums in another order; see docs/numerics.md
-constexpr char kStem[] = "tests/golden/attend";
 
-const Json& Document() {
-  static const Json document =
-      Json::parse(test_support::ReadBytes(absl::StrCat(kStem, ".json")).value());
-  return document;
-}
-const GoldenTensors& Tensors() {
-  static const GoldenTensors tensors(
-      test_support::ReadBytes(absl::StrCat(kStem, ".safetensors")).value());
-  return tensors;
+const GoldenFile& Golden() {
+  static const GoldenFile file("tests/golden/attend");
+  return file;
 }
 
 // The field of a request that a golden tensor's name means.
@@ -48,12 +41,12 @@ void SetMask(const Json& golden, v1::AttendRequest& request) {
   const std::string kind = golden.at("mask"), name = golden.at("name").get<std::string>() + ".mask";
   if (kind.empty()) return;
   v1::Tensor& mask = *request.mutable_mask();
-  for (int64_t extent : Tensors().Shape(name)) mask.add_shape(extent);
+  for (int64_t extent : Golden().tensors.Shape(name)) mask.add_shape(extent);
   if (kind == "bool") {
     mask.set_data_type(v1::DATA_TYPE_INT8);
-    for (int64_t seen : Tensors().Integers(name)) mask.mutable_data()->push_back(seen != 0);
+    for (int64_t seen : Golden().tensors.Integers(name)) mask.mutable_data()->push_back(seen != 0);
   } else {
-    const std::vector<float> values = Tensors().Floats(name);
+    const std::vector<float> values = Golden().tensors.Floats(name);
     mask.set_data_type(v1::DATA_TYPE_FLOAT32);
     mask.set_data(values.data(), values.size() * sizeof(float));
   }
@@ -78,8 +71,8 @@ v1::AttendRequest MakeRequest(const Json& golden) {
 // The largest difference of TENSOR to the golden one of this name.
 double WorstError(const v1::Tensor& tensor, const std::string& name) {
   EXPECT_EQ(std::vector<int64_t>(tensor.shape().begin(), tensor.shape().end()),
-            Tensors().Shape(name));
-  const std::vector<float> want = Tensors().Floats(name);
+            Golden().tensors.Shape(name));
+  const std::vector<float> want = Golden().tensors.Floats(name);
   std::vector<float> got(tensor.data().size() / sizeof(float));
   std::memcpy(got.data(), tensor.data().data(), tensor.data().size());
   EXPECT_EQ(got.size(), want.size());
@@ -97,13 +90,6 @@ class AttendGoldenTest : public testing::TestWithParam<std::string> {
   static void SetUpTestSuite() { server_ = new test_support::TestServer(); }
   static void TearDownTestSuite() { delete std::exchange(server_, nullptr); }
 
-  const Json& Golden() const {
-    for (const Json& golden : Document().at("cases")) {
-      if (golden.at("name") == GetParam()) return golden;
-    }
-    ADD_FAILURE() << "no case";
-    return Document();
-  }
   static v1::AttendResponse Attend(const v1::AttendRequest& request) {
     v1::AttendResponse response;
     grpc::ClientContext context;
@@ -116,7 +102,7 @@ class AttendGoldenTest : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(AttendGoldenTest, ContextAndWeightsAreThoseOfPyTorch) {
-  const v1::AttendResponse response = Attend(MakeRequest(Golden()));
+  const v1::AttendResponse response = Attend(MakeRequest(Golden().Case(GetParam())));
   const double context = WorstError(response.context(), GetParam() + ".context");
   const double weights = WorstError(response.weights(), GetParam() + ".weights");
   EXPECT_LE(context, kTolerance);
@@ -126,20 +112,14 @@ TEST_P(AttendGoldenTest, ContextAndWeightsAreThoseOfPyTorch) {
 }
 
 TEST_P(AttendGoldenTest, ContextIsTheSameWithoutWeights) {
-  v1::AttendRequest request = MakeRequest(Golden());
+  v1::AttendRequest request = MakeRequest(Golden().Case(GetParam()));
   request.set_omit_weights(true);
   const v1::AttendResponse response = Attend(request);
   EXPECT_FALSE(response.has_weights());
   EXPECT_LE(WorstError(response.context(), GetParam() + ".context"), kTolerance);
 }
 
-std::vector<std::string> CaseNames() {
-  std::vector<std::string> names;
-  for (const Json& golden : Document().at("cases")) names.push_back(golden.at("name"));
-  return names;
-}
-
-INSTANTIATE_TEST_SUITE_P(Cases, AttendGoldenTest, testing::ValuesIn(CaseNames()),
+INSTANTIATE_TEST_SUITE_P(Cases, AttendGoldenTest, testing::ValuesIn(Golden().CaseNames()),
                          [](const auto& param) { return param.param; });
 
 }  // namespace

@@ -20,7 +20,7 @@
 namespace contexture {
 namespace {
 
-using test_support::GoldenTensors;
+using test_support::GoldenFile;
 using test_support::IsOk;
 using test_support::StatusIs;
 using test_support::StoredTensor;
@@ -30,17 +30,10 @@ using Ids = std::vector<uint32_t>;
 using Floats = std::vector<float>;
 
 constexpr double kTolerance = 2e-5;  // another order of float additions; see docs/numerics.md
-constexpr char kStem[] = "tests/golden/encoder_decoder";
 
-const Json& Document() {
-  static const Json document =
-      Json::parse(test_support::ReadBytes(absl::StrCat(kStem, ".json")).value());
-  return document;
-}
-const GoldenTensors& Tensors() {
-  static const GoldenTensors tensors(
-      test_support::ReadBytes(absl::StrCat(kStem, ".safetensors")).value());
-  return tensors;
+const GoldenFile& Golden() {
+  static const GoldenFile file("tests/golden/encoder_decoder");
+  return file;
 }
 
 struct Pair {
@@ -50,20 +43,17 @@ struct Pair {
 class EncoderDecoderGoldenTest : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    const Json& cases = Document().at("cases");
-    const auto found = std::find_if(cases.begin(), cases.end(),
-                                    [](const Json& c) { return c.at("name") == GetParam(); });
-    ASSERT_NE(found, cases.end());
-    ASSERT_THAT(test_support::WriteFile(directory_.File("config.json"), found->at("config").dump()),
+    const Json& golden = Golden().Case(GetParam());
+    ASSERT_THAT(test_support::WriteFile(directory_.File("config.json"), golden.at("config").dump()),
                 IsOk());
     std::vector<StoredTensor> tensors;
-    for (const Json& recipe : found->at("tensors")) {
+    for (const Json& recipe : golden.at("tensors")) {
       tensors.push_back(test_support::MakeTensor(tensors.size(), recipe));
     }
     ASSERT_THAT(test_support::WriteSafetensors(directory_.File("model.safetensors"), tensors),
                 IsOk());
     Load(512);
-    for (int i = 0; i < found->at("pairs").get<int>(); ++i) {
+    for (int i = 0; i < golden.at("pairs").get<int>(); ++i) {
       pairs_.push_back({Read(i, "source"), Read(i, "target")});
     }
   }
@@ -75,7 +65,7 @@ class EncoderDecoderGoldenTest : public testing::TestWithParam<std::string> {
     engine_ = *std::move(engine);
   }
   static Ids Read(int pair, const char* what) {
-    const auto ids = Tensors().Integers(absl::StrCat(GetParam(), ".", pair, ".", what));
+    const auto ids = Golden().tensors.Integers(absl::StrCat(GetParam(), ".", pair, ".", what));
     return {ids.begin(), ids.end()};
   }
 
@@ -112,7 +102,7 @@ TEST_P(EncoderDecoderGoldenTest, VectorsOfTheTargetAreThoseOfPyTorch) {
   ASSERT_THAT(Encode(pairs_, vectors), IsOk());
   double worst = 0;
   for (size_t i = 0; i < pairs_.size(); ++i) {
-    const Floats want = Tensors().Floats(absl::StrCat(GetParam(), ".", i, ".vectors"));
+    const Floats want = Golden().tensors.Floats(absl::StrCat(GetParam(), ".", i, ".vectors"));
     ASSERT_EQ(vectors[i].size(), want.size());
     for (size_t k = 0; k < want.size(); ++k) {
       const double error = std::abs(double{vectors[i][k]} - double{want[k]});
@@ -162,13 +152,7 @@ TEST_P(EncoderDecoderGoldenTest, MissingTargetsAndUnknownIdsAreRefused) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("0 targets for 1")));
 }
 
-std::vector<std::string> CaseNames() {
-  std::vector<std::string> names;
-  for (const Json& c : Document().at("cases")) names.push_back(c.at("name"));
-  return names;
-}
-
-INSTANTIATE_TEST_SUITE_P(Cases, EncoderDecoderGoldenTest, testing::ValuesIn(CaseNames()),
+INSTANTIATE_TEST_SUITE_P(Cases, EncoderDecoderGoldenTest, testing::ValuesIn(Golden().CaseNames()),
                          [](const auto& param) { return param.param; });
 
 }  // namespace

@@ -62,4 +62,27 @@ inline absl::StatusOr<std::string> ReadBytes(const std::string& path) {
   return std::string(std::istreambuf_iterator<char>(stream), {});
 }
 
+// STEM.json, which lists cases by their names, and the tensors of STEM.safetensors. Throws on
+// anything unexpected.
+struct GoldenFile {
+  explicit GoldenFile(const std::string& stem)
+      : document(nlohmann::json::parse(ReadBytes(stem + ".json").value())),
+        tensors(ReadBytes(stem + ".safetensors").value()) {}
+
+  std::vector<std::string> CaseNames() const {
+    std::vector<std::string> names;
+    for (const nlohmann::json& one : document.at("cases")) names.push_back(one.at("name"));
+    return names;
+  }
+  const nlohmann::json& Case(const std::string& name) const {
+    for (const nlohmann::json& one : document.at("cases")) {
+      if (one.at("name") == name) return one;
+    }
+    throw std::runtime_error("no case " + name);
+  }
+
+  const nlohmann::json document;
+  const GoldenTensors tensors;
+};
+
 }  // namespace contexture::test_support

@@ -23,7 +23,7 @@ namespace contexture {
 namespace {
 
 using test_support::BitIdentical;
-using test_support::GoldenTensors;
+using test_support::GoldenFile;
 using test_support::IsOk;
 using test_support::MakeTensor;
 using test_support::SequenceVectors;
@@ -32,30 +32,20 @@ using Json = nlohmann::json;
 
 // Another order of the same float additions through a few layers; see docs/numerics.md.
 constexpr double kTolerance = 2e-5;
-constexpr char kStem[] = "tests/golden/transformer_encoder";
 
-const Json& Document() {
-  static const Json document =
-      Json::parse(test_support::ReadBytes(absl::StrCat(kStem, ".json")).value());
-  return document;
-}
-const GoldenTensors& Tensors() {
-  static const GoldenTensors tensors(
-      test_support::ReadBytes(absl::StrCat(kStem, ".safetensors")).value());
-  return tensors;
+const GoldenFile& Golden() {
+  static const GoldenFile file("tests/golden/transformer_encoder");
+  return file;
 }
 
 class TransformerEncoderGoldenTest : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    const Json& cases = Document().at("cases");
-    const auto found = std::find_if(cases.begin(), cases.end(),
-                                    [](const Json& c) { return c.at("name") == GetParam(); });
-    ASSERT_NE(found, cases.end());
-    ASSERT_THAT(test_support::WriteFile(directory_.File("config.json"), found->at("config").dump()),
+    const Json& golden = Golden().Case(GetParam());
+    ASSERT_THAT(test_support::WriteFile(directory_.File("config.json"), golden.at("config").dump()),
                 IsOk());
     std::vector<StoredTensor> tensors;
-    for (const Json& recipe : found->at("tensors")) {
+    for (const Json& recipe : golden.at("tensors")) {
       tensors.push_back(MakeTensor(tensors.size(), recipe));
     }
     ASSERT_THAT(test_support::WriteSafetensors(directory_.File("model.safetensors"), tensors),
@@ -69,8 +59,8 @@ class TransformerEncoderGoldenTest : public testing::TestWithParam<std::string> 
   }
 
   void ReadSequences() {
-    const auto ids = Tensors().Integers(GetParam() + ".ids");
-    const size_t length = Tensors().Shape(GetParam() + ".ids").at(1);
+    const auto ids = Golden().tensors.Integers(GetParam() + ".ids");
+    const size_t length = Golden().tensors.Shape(GetParam() + ".ids").at(1);
     for (size_t first = 0; first < ids.size(); first += length) {
       sequences_.emplace_back(ids.begin() + first, ids.begin() + first + length);
     }
@@ -91,8 +81,8 @@ class TransformerEncoderGoldenTest : public testing::TestWithParam<std::string> 
 TEST_P(TransformerEncoderGoldenTest, VectorsAreThoseOfPyTorch) {
   const std::vector<SequenceVectors> vectors = Encode(/*together=*/true);
   ASSERT_EQ(vectors.size(), sequences_.size());
-  const auto rows = Tensors().Integers(GetParam() + ".rows");
-  const auto expected = Tensors().Floats(GetParam() + ".vectors");
+  const auto rows = Golden().tensors.Integers(GetParam() + ".rows");
+  const auto expected = Golden().tensors.Floats(GetParam() + ".vectors");
   const size_t size = engine_->info().config.hidden_size, length = sequences_[0].size();
   ASSERT_EQ(expected.size(), rows.size() * size);
   double worst = 0;
@@ -113,13 +103,8 @@ TEST_P(TransformerEncoderGoldenTest, ASequenceHasTheSameBitsAloneAndInABatch) {
   for (size_t i = 0; i < alone.size(); ++i) EXPECT_TRUE(BitIdentical(together[i], alone[i])) << i;
 }
 
-std::vector<std::string> CaseNames() {
-  std::vector<std::string> names;
-  for (const Json& c : Document().at("cases")) names.push_back(c.at("name"));
-  return names;
-}
-
-INSTANTIATE_TEST_SUITE_P(Cases, TransformerEncoderGoldenTest, testing::ValuesIn(CaseNames()),
+INSTANTIATE_TEST_SUITE_P(Cases, TransformerEncoderGoldenTest,
+                         testing::ValuesIn(Golden().CaseNames()),
                          [](const auto& param) { return param.param; });
 
 }  // namespace

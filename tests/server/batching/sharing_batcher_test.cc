@@ -284,7 +284,9 @@ TEST(ResultKeyTest, WhateverChangesTheResultChangesTheKey) {
   Task task;
   task.ids = {1, 2, 3};
   task.outputs = {{.spec = {.dimensions = 4}}};
-  std::vector<Task> others(8);
+  const uint32_t one = 1, two = 2;
+  const float ranges[8] = {};
+  std::vector<Task> others(13);
   for (Task& other : others) {
     other.ids = task.ids;
     other.outputs = task.outputs;
@@ -297,8 +299,20 @@ TEST(ResultKeyTest, WhateverChangesTheResultChangesTheKey) {
   others[4].outputs[0].spec.pooling = PoolingKind::kCls;
   others[5].outputs[0].spec.data_type = DataType::kInt8;
   others[6].outputs[0].spec.kind = OutputKind::kTokens;
-  others[7].model = std::make_shared<ModelGeneration>(nullptr, 1);
+  others[7].outputs[0].spec.head.sparse = SparsePooling::kMax;
+  others[8].outputs[0].spec.layer = 0;
+  others[9].outputs[0].span_begins = absl::MakeConstSpan(&one, 1);
+  others[10].outputs[0].span_ends = absl::MakeConstSpan(&one, 1);
+  others[11].outputs[0].spec.int8_ranges = ranges;
+  others[12].model = std::make_shared<ModelGeneration>(nullptr, 1);
   for (const Task& other : others) EXPECT_NE(ResultKey(other), ResultKey(task));
+  Task spans;
+  spans.ids = task.ids;
+  spans.outputs = task.outputs;
+  spans.outputs[0].span_begins = absl::MakeConstSpan(&two, 1);
+  EXPECT_NE(ResultKey(spans), ResultKey(others[9]));
+  spans.outputs[0].span_begins = absl::MakeConstSpan(&one, 1);
+  EXPECT_EQ(ResultKey(spans), ResultKey(others[9]));
 }
 
 }  // namespace

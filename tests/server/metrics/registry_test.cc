@@ -257,8 +257,9 @@ TEST(ServerMetricsTest, NothingThatIsRecordedAddsASeries) {
   const size_t at_start = Samples(metrics).size();
   for (int code = -1; code < 40; ++code) {
     const auto odd_code = static_cast<StatusCode>(code);
-    for (Method method : {Method::kEncode, Method::kEncodeStream, Method::kTokenize,
-                          Method::kGetModel, Method::kInspect, Method::kAttend}) {
+    for (Method method :
+         {Method::kEncode, Method::kEncodeStream, Method::kTokenize, Method::kGetModel,
+          Method::kInspect, Method::kAttend, Method::kEncodeChunked}) {
       metrics.RecordRequest(method, odd_code, absl::InfiniteDuration());
       metrics.RecordRequest(method, odd_code, absl::Seconds(-1));
     }

@@ -90,6 +90,64 @@ TEST_F(EncoderServiceTest, TokenVectorsComeWithTheirIds) {
   EXPECT_EQ(result.outputs(1).data_type(), v1::DATA_TYPE_FLOAT16);
 }
 
+TEST_F(EncoderServiceTest, TokensOfTextsComeWithTheirBytes) {
+  v1::EncodeRequest request = TextRequest({"a bb"});
+  request.add_inputs()->mutable_text_pair()->set_first("ccc");
+  request.mutable_inputs(1)->mutable_text_pair()->set_second("d");
+  request.add_outputs()->set_kind(v1::OUTPUT_KIND_TOKENS);
+  v1::EncodeResponse response;
+  ASSERT_TRUE(Encode(request, response).ok());
+  const v1::Result& text = response.results(0);
+  EXPECT_THAT(text.token_ids(), ElementsAre(1, 11, 12, 2));
+  EXPECT_THAT(text.token_begins(), ElementsAre(0, 0, 2, 0));
+  EXPECT_THAT(text.token_ends(), ElementsAre(0, 1, 4, 0));
+  EXPECT_THAT(text.special_tokens_mask(), ElementsAre(true, false, false, true));
+  EXPECT_TRUE(text.token_sequence_ids().empty());
+  EXPECT_THAT(response.results(1).token_sequence_ids(), ElementsAre(0, 0, 0, 1, 0));
+  EXPECT_THAT(response.results(1).token_ends(), ElementsAre(0, 3, 0, 1, 0));
+}
+
+TEST_F(EncoderServiceTest, SpansComeWithTheirTokensAndBytes) {
+  v1::EncodeRequest request = TextRequest({"a bb ccc"});
+  request.mutable_inputs(0)->set_span_unit(v1::SPAN_UNIT_BYTES);
+  for (uint32_t begin : {0, 3}) {
+    v1::Span& span = *request.mutable_inputs(0)->add_spans();
+    span.set_begin(begin);
+    span.set_end(begin + 3);
+  }
+  request.add_outputs()->set_kind(v1::OUTPUT_KIND_SPANS);
+  request.add_outputs()->set_kind(v1::OUTPUT_KIND_SPANS);
+  request.mutable_outputs(1)->mutable_windows()->set_size(2);
+  v1::EncodeResponse response;
+  ASSERT_TRUE(Encode(request, response).ok());
+  const v1::Result& result = response.results(0);
+  ASSERT_FALSE(result.has_status()) << result.status().message();
+  EXPECT_THAT(result.outputs(0).shape(), ElementsAre(2, 4));
+  EXPECT_EQ(result.outputs(0).data(), FakePooled({11, 12}) + FakePooled({12, 13}));
+  EXPECT_EQ(result.outputs(1).data(), FakePooled({11, 12}) + FakePooled({13}));
+  ASSERT_EQ(result.spans_size(), 2);
+  EXPECT_THAT(result.spans(0).token_begins(), ElementsAre(1, 2));
+  EXPECT_THAT(result.spans(0).token_ends(), ElementsAre(3, 4));
+  EXPECT_THAT(result.spans(0).byte_begins(), ElementsAre(0, 2));
+  EXPECT_THAT(result.spans(0).byte_ends(), ElementsAre(4, 8));
+  EXPECT_THAT(result.spans(1).token_begins(), ElementsAre(1, 3));
+  EXPECT_TRUE(result.token_ids().empty());
+}
+
+// Equal tokens, but not the same spans, layer or ranges.
+TEST_F(EncoderServiceTest, OutputsOfOneTextThatDifferAreNotShared) {
+  v1::EncodeRequest request = IdsRequest({{5, 6, 7}, {5, 6, 7}});
+  for (uint32_t i : {0, 1}) {
+    request.mutable_inputs(i)->add_spans()->set_begin(i);
+    request.mutable_inputs(i)->mutable_spans(0)->set_end(i + 2);
+  }
+  request.add_outputs()->set_kind(v1::OUTPUT_KIND_SPANS);
+  v1::EncodeResponse response;
+  ASSERT_TRUE(Encode(request, response).ok());
+  EXPECT_EQ(response.results(0).outputs(0).data(), FakePooled({5, 6}));
+  EXPECT_EQ(response.results(1).outputs(0).data(), FakePooled({6, 7}));
+}
+
 TEST_F(EncoderServiceTest, BadInputFailsAlone) {
   v1::EncodeRequest request = IdsRequest({{1, 2}, {100}, {3}, {kPoisonId}, {}});
   request.add_inputs()->set_text("");

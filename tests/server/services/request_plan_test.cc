@@ -343,14 +343,13 @@ TEST(RequestPlanTest, SpansTakeTheSizeOfTheModelsOwnPooling) {
 }
 
 TEST(AnswerSizeTest, OriginsAndSpansAreCounted) {
-  const ServedModel model = FakeServedModel(&TestTokenizer());
   RequestPlan plan;
   plan.outputs = {{.kind = OutputKind::kSpans, .dimensions = 4}};
   PlannedInput input;
   input.ids.resize(4);
   input.spans.push_back({{0}, {4}});
   const auto bytes = [&] {
-    return AnswerBytes(plan, std::vector<absl::StatusOr<PlannedInput>>{input}, model).value_or(0);
+    return AnswerBytes(plan, std::vector<absl::StatusOr<PlannedInput>>{input}, 1000).value_or(0);
   };
   const int64_t one = bytes();
   input.spans.back() = {{0, 1, 2}, {4, 4, 4}};
@@ -365,16 +364,15 @@ TEST(AnswerSizeTest, OriginsAndSpansAreCounted) {
 }
 
 TEST(AnswerSizeTest, AnswerOverTheMessageLimitIsRefusedWithBothSizes) {
-  const ServedModel model = FakeServedModel(&TestTokenizer());
   RequestPlan plan;
   plan.outputs.push_back({.kind = OutputKind::kTokens, .dimensions = 4});
   plan.returns_token_ids = true;
   PlannedInput longest;
   longest.ids.resize(16);
   std::vector<absl::StatusOr<PlannedInput>> inputs(2, longest);
-  EXPECT_THAT(AnswerBytes(plan, inputs, model), IsOk());
+  EXPECT_THAT(AnswerBytes(plan, inputs, 1000), IsOk());
   inputs.resize(3, longest);
-  const absl::Status status = AnswerBytes(plan, inputs, model).status();
+  const absl::Status status = AnswerBytes(plan, inputs, 1000).status();
   EXPECT_THAT(status,
               StatusIs(kInvalid, AllOf(HasSubstr("1392 bytes"), HasSubstr("at most 1000"))));
   EXPECT_EQ(ReasonOf(status), "ANSWER_TOO_LARGE");
