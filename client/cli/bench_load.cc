@@ -1,8 +1,10 @@
 #include "client/cli/bench_load.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/inputs.h"
 #include "client/cli/load_report.h"
 #include "client/cli/picture.h"
 #include "core/base/status_macros.h"
@@ -11,14 +13,25 @@
 namespace contexture::cli {
 namespace {
 
+// Texts of one call that counts their tokens: far below any server's --max-inputs-per-request.
+constexpr size_t kTokenizeTexts = 64;
+
+struct RequestFiles {
+  std::string& sequences;
+  std::string& texts;
+};
+
 void AddRequestOptions(CLI::App& app, RequestPlan& plan, std::string& lengths,
-                       std::string& sequences) {
+                       const RequestFiles& files) {
   app.add_option("--model", plan.model, "name of the model (default: the server's default)");
-  auto* file = app.add_option("--sequences", sequences,
+  auto* file = app.add_option("--sequences", files.sequences,
                               "file: one JSON array of token ids a line, sent in turn");
+  auto* texts =
+      app.add_option("--texts", files.texts, "file: one text a line, sent in turn")->excludes(file);
   app.add_option("--lengths", lengths,
                  "of random token ids: fixed:N, uniform:MIN:MAX or lognormal:MEDIAN:SIGMA:MIN:MAX")
       ->excludes(file)
+      ->excludes(texts)
       ->capture_default_str();
   app.add_option("--inputs", plan.inputs_per_request, "inputs of one request")
       ->check(CLI::Range(1, 1 << 16))
@@ -51,7 +64,7 @@ void BenchLoad::AddOptions(CLI::App& app) {
       ->check(CLI::Range(0.1, 1e7));
   app.add_option("--mix", mix_, "classes of traffic and their shares, as interactive:0.8,bulk:0.2");
   app.add_option("--tenant", step_.tenant, "who asks");
-  AddRequestOptions(app, plan_, lengths_, sequences_);
+  AddRequestOptions(app, plan_, lengths_, {sequences_, texts_});
   app.add_flag(
       "--retry", retry_,
       "send calls that no server took again, as the client library does; else each counts");
@@ -68,7 +81,7 @@ void BenchLoad::AddOptions(CLI::App& app) {
   app.add_flag("--json", json_, "one JSON object a line for each rate");
 }
 
-absl::Status BenchLoad::Resolve() {
+absl::Status BenchLoad::Resolve(Terminal& terminal) {
   if (rates_.empty() == concurrency_.empty()) {
     return absl::InvalidArgumentError("bench load needs --rate or --concurrency");
   }
@@ -80,6 +93,11 @@ absl::Status BenchLoad::Resolve() {
   if (!sequences_.empty()) {
     CTX_ASSIGN_OR_RETURN(plan_.sequences, ReadTokenSequences(sequences_));
   }
+  if (!texts_.empty()) {
+    CTX_ASSIGN_OR_RETURN(const std::vector<std::string> texts,
+                         ReadTexts({.texts = {}, .file = texts_, .ids = {}}, terminal));
+    for (const std::string& text : texts) plan_.texts.push_back({text, 0});
+  }
   step_.arrivals = arrivals_ == "constant" ? Arrivals::kConstant : Arrivals::kPoisson;
   if (deadline_ms_ > 0) step_.deadline = absl::Milliseconds(deadline_ms_);
   step_.warm_up = absl::Seconds(warm_up_seconds_);
@@ -88,8 +106,28 @@ absl::Status BenchLoad::Resolve() {
   return absl::OkStatus();
 }
 
+absl::Status BenchLoad::CountTokens(client::EncoderClient& client) {
+  for (size_t begin = 0; begin < plan_.texts.size(); begin += kTokenizeTexts) {
+    const size_t end = std::min(plan_.texts.size(), begin + kTokenizeTexts);
+    v1::TokenizeRequest request;
+    request.set_model(plan_.model);
+    request.set_add_special_tokens(true);
+    for (size_t i = begin; i < end; ++i) request.add_texts(plan_.texts[i].text);
+    CTX_ASSIGN_OR_RETURN(const v1::TokenizeResponse response, client.Tokenize(request));
+    if (response.tokens_size() != request.texts_size()) {
+      return absl::InternalError(absl::StrCat("the server answered ", response.tokens_size(),
+                                              " of ", request.texts_size(), " texts"));
+    }
+    for (size_t i = begin; i < end; ++i) {
+      plan_.texts[i].tokens = response.tokens(static_cast<int>(i - begin)).tokens_size();
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<PlannedRequest>> BenchLoad::Prepare(client::EncoderClient& client) {
-  if (plan_.sequences.empty()) {
+  CTX_RETURN_IF_ERROR(CountTokens(client));
+  if (plan_.sequences.empty() && plan_.texts.empty()) {
     v1::GetModelRequest request;
     request.set_model(plan_.model);
     CTX_ASSIGN_OR_RETURN(const v1::Model model, client.GetModel(request));
@@ -114,7 +152,7 @@ std::vector<LoadStep> BenchLoad::Steps() const {
 }
 
 ExitCode BenchLoad::Run(const Session& session) {
-  const absl::Status resolved = Resolve();
+  const absl::Status resolved = Resolve(session.terminal);
   if (!resolved.ok()) return session.UserMistake(resolved.message());
   const auto requests = Prepare(session.client);
   if (!requests.ok()) return session.ServerError(requests.status());

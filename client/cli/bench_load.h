@@ -16,9 +16,10 @@ class BenchLoad {
 
  private:
   // Fills in what options say in words. INVALID_ARGUMENT, NOT_FOUND.
-  absl::Status Resolve();
-  // Statuses of GetModel, when ids are to be drawn at random.
+  absl::Status Resolve(Terminal& terminal);
+  // Statuses of GetModel, when ids are to be drawn at random, and of Tokenize for texts.
   absl::StatusOr<std::vector<PlannedRequest>> Prepare(client::EncoderClient& client);
+  absl::Status CountTokens(client::EncoderClient& client);
   std::vector<LoadStep> Steps() const;
 
   RequestPlan plan_;
@@ -31,7 +32,8 @@ class BenchLoad {
   double deadline_ms_ = 0;
   double seconds_ = 10;
   double warm_up_seconds_ = 2;
-  std::string arrivals_ = "poisson", lengths_ = "lognormal:24:0.8:3:256", mix_, sequences_, plot_;
+  std::string arrivals_ = "poisson", lengths_ = "lognormal:24:0.8:3:256", mix_, sequences_, texts_,
+              plot_;
   bool json_ = false;
 };
 

@@ -102,7 +102,7 @@ absl::StatusOr<std::vector<TrafficClass>> ParseMix(const std::string& text) {
 
 std::vector<PlannedRequest> MakeRequests(const RequestPlan& plan) {
   std::mt19937_64 random(plan.seed);
-  const size_t given = plan.sequences.size();
+  const size_t given = std::max(plan.sequences.size(), plan.texts.size());
   const size_t count = given == 0 ? kRandomRequests
                                   : (given + plan.inputs_per_request - 1) / plan.inputs_per_request;
   std::vector<PlannedRequest> requests(count);
@@ -110,11 +110,17 @@ std::vector<PlannedRequest> MakeRequests(const RequestPlan& plan) {
   for (PlannedRequest& planned : requests) {
     planned.request.set_model(plan.model);
     for (uint32_t i = 0; i < plan.inputs_per_request; ++i) {
+      v1::Input& input = *planned.request.add_inputs();
+      if (!plan.texts.empty()) {
+        const PlannedText& text = plan.texts[next++ % given];
+        input.set_text(text.text);
+        planned.tokens += text.tokens;
+        continue;
+      }
       const std::vector<uint32_t> ids =
           given > 0 ? plan.sequences[next++ % given] : RandomIds(plan, random);
       planned.tokens += ids.size();
-      v1::TokenIds& tokens = *planned.request.add_inputs()->mutable_token_ids();
-      tokens.mutable_ids()->Add(ids.begin(), ids.end());
+      input.mutable_token_ids()->mutable_ids()->Add(ids.begin(), ids.end());
     }
   }
   return requests;

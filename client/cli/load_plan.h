@@ -61,11 +61,19 @@ struct PlannedRequest {
   uint64_t tokens = 0;
 };
 
+// A text to be sent, and how many tokens the model makes of it.
+struct PlannedText {
+  std::string text;
+  uint64_t tokens = 0;
+};
+
 // What requests are made of.
 struct RequestPlan {
   std::string model = {};
-  // Taken in turn where there are any; otherwise random ids below `vocabulary_size`.
+  // Taken in turn where there are any, or else `texts`; otherwise random ids below
+  // `vocabulary_size`.
   std::vector<std::vector<uint32_t>> sequences = {};
+  std::vector<PlannedText> texts = {};
   Lengths lengths = {};
   uint32_t vocabulary_size = 0;
   uint32_t inputs_per_request = 1;

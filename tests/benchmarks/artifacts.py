@@ -51,6 +51,29 @@ def export_onnx(model_dir: Path, folder: Path) -> Path:
     return file
 
 
+def served_onnx(model_dir: Path, folder: Path) -> Path:
+    """The model directory with the plain graph of its last hidden states, as servers over ONNX Runtime take it."""
+    import shutil
+
+    import torch
+    import transformers
+    file = folder / "model.onnx"
+    if not file.exists():
+        shutil.copytree(model_dir, folder, dirs_exist_ok=True)
+        model = transformers.AutoModel.from_pretrained(model_dir, attn_implementation="eager",
+                                                       dtype=torch.float32, add_pooling_layer=False).eval()
+        model.config.return_dict = False
+        ids = torch.randint(3, 100, (2, 16))
+        names = ["input_ids", "attention_mask", "token_type_ids"]
+        axes = {name: {0: "batch", 1: "length"} for name in [*names, "last_hidden_state"]}
+        part = folder / "model.part"
+        torch.onnx.export(model, (ids, torch.ones_like(ids), torch.zeros_like(ids)), str(part),
+                          input_names=names, output_names=["last_hidden_state"], dynamic_axes=axes,
+                          opset_version=17, dynamo=False)
+        part.rename(file)
+    return folder
+
+
 def optimise_onnx(model_dir: Path, folder: Path) -> Path:
     """Attention, GELU, embeddings and norms fused by onnxruntime.transformers."""
     from onnxruntime.transformers import optimizer

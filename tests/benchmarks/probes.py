@@ -11,9 +11,9 @@ LENGTH = 256
 ENGLISH_TEXTS = 256
 
 
-def _english_texts() -> list[str]:
-    """Docstrings of Python's standard library, spread evenly over its modules: English that every
-    machine with Python has."""
+def docstrings() -> list[str]:
+    """Those of Python's standard library, in the order of the alphabet: English that every machine with
+    Python has."""
     texts = set()
     for file in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
         for node in ast.walk(ast.parse(file.read_bytes())):
@@ -21,7 +21,12 @@ def _english_texts() -> list[str]:
                 text = " ".join((ast.get_docstring(node) or "").split())
                 if 40 <= len(text) <= 2000:
                     texts.add(text)
-    ordered = sorted(texts)
+    return sorted(texts)
+
+
+def _english_texts() -> list[str]:
+    """Spread evenly over them."""
+    ordered = docstrings()
     return [ordered[i * len(ordered) // ENGLISH_TEXTS] for i in range(ENGLISH_TEXTS)]
 
 

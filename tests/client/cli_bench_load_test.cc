@@ -25,6 +25,7 @@ using ::contexture::test_support::IsOk;
 using ::contexture::test_support::RunContexture;
 using ::nlohmann::json;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 class CliBenchLoadTest : public ::testing::Test {
@@ -212,6 +213,23 @@ TEST_F(CliBenchLoadTest, SweepPrintsARowForEachRateAndDrawsThem) {
   EXPECT_THAT(svg.str(), AllOf(HasSubstr("p99.9"), HasSubstr("answered in time")));
 }
 
+TEST_F(CliBenchLoadTest, TextsAreSentInTurnAndTheirTokensCounted) {
+  const std::string file = directory_.File("texts.txt");
+  ASSERT_THAT(test_support::WriteFile(file, "first text\nsecond\n"), IsOk());
+  absl::Mutex mutex;
+  std::multiset<std::string> sent;
+  server_.on_encode = [&](grpc::ServerContext& context, const v1::EncodeRequest& request,
+                          v1::EncodeResponse& response) {
+    absl::MutexLock lock(&mutex);
+    for (const v1::Input& input : request.inputs()) sent.insert(input.text());
+    return AnswerInputs(context, request, response);
+  };
+  const json result = LoadJson({"--rate=20", "--arrivals=constant", "--texts", file});
+  // Due at 50, 100, ... below 300 ms; the fake makes one token of a text.
+  EXPECT_THAT(sent, ElementsAre("first text", "first text", "first text", "second", "second"));
+  EXPECT_NEAR(result["total"]["goodput_tokens_per_second"], 5 / 0.3, 0.01);
+}
+
 TEST_F(CliBenchLoadTest, MistakesAreTheUsersAndNoServerIsUnreachable) {
   for (const std::vector<std::string>& arguments :
        std::vector<std::vector<std::string>>{{},
@@ -221,6 +239,8 @@ TEST_F(CliBenchLoadTest, MistakesAreTheUsersAndNoServerIsUnreachable) {
                                              {"--rate=5", "--lengths=long"},
                                              {"--rate=5", "--mix=a:0"},
                                              {"--rate=5", "--plot=a.pdf"},
+                                             {"--rate=5", "--texts=/nonexistent"},
+                                             {"--rate=5", "--texts=/a", "--sequences=/b"},
                                              {"--rate=5", "--sequences=/nonexistent"}}) {
     EXPECT_EQ(Load(arguments).code, ExitCode::kUserMistake) << ::testing::PrintToString(arguments);
   }
