@@ -63,6 +63,8 @@ void BenchLoad::AddOptions(CLI::App& app) {
                  "of each request, from when it is due (default: none)")
       ->check(CLI::Range(0.1, 1e7));
   app.add_option("--mix", mix_, "classes of traffic and their shares, as interactive:0.8,bulk:0.2");
+  app.add_option("--cancel", cancel_,
+                 "SHARE:MS: this share of the callers leaves so long after a request was due");
   app.add_option("--tenant", step_.tenant, "who asks");
   AddRequestOptions(app, plan_, lengths_, {sequences_, texts_});
   app.add_flag(
@@ -88,6 +90,9 @@ absl::Status BenchLoad::Resolve(Terminal& terminal) {
   if (!plot_.empty()) CTX_RETURN_IF_ERROR(CheckPicturePath(plot_));
   if (!mix_.empty()) {
     CTX_ASSIGN_OR_RETURN(step_.classes, ParseMix(mix_));
+  }
+  if (!cancel_.empty()) {
+    CTX_ASSIGN_OR_RETURN(step_.leavers, ParseLeavers(cancel_));
   }
   CTX_ASSIGN_OR_RETURN(plan_.lengths, ParseLengths(lengths_));
   if (!sequences_.empty()) {

@@ -32,8 +32,8 @@ class BenchLoad {
   double deadline_ms_ = 0;
   double seconds_ = 10;
   double warm_up_seconds_ = 2;
-  std::string arrivals_ = "poisson", lengths_ = "lognormal:24:0.8:3:256", mix_, sequences_, texts_,
-              plot_;
+  std::string arrivals_ = "poisson", lengths_ = "lognormal:24:0.8:3:256", mix_, cancel_, sequences_,
+              texts_, plot_;
   bool json_ = false;
 };
 

@@ -4,7 +4,9 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <deque>
 #include <memory>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -43,10 +45,64 @@ struct Sending {
 
 // What lives as long as a call.
 struct Call {
+  Call(const Sending& what, const CallOutcome& so_far) : sending(what), outcome(so_far) {}
+
   grpc::ClientContext context;
   v1::EncodeResponse response;
-  Sending sending;
-  CallOutcome outcome;
+  const Sending sending;
+  const CallOutcome outcome;
+};
+
+// Cancels calls some time after they were due. The calls outlive it.
+class Canceller {
+ public:
+  explicit Canceller(absl::Duration after) : after_(after) {
+    thread_ = std::thread([this] { Run(); });
+  }
+  // Those that still wait are not cancelled.
+  ~Canceller() {
+    {
+      absl::MutexLock lock(&mutex_);
+      ended_ = true;
+    }
+    thread_.join();
+  }
+
+  // In the order of their due times.
+  void Add(std::shared_ptr<Call> call, absl::Duration until_due) {
+    absl::MutexLock lock(&mutex_);
+    waiting_.push_back({Clock::Steady().Now() + until_due + after_, std::move(call)});
+  }
+
+ private:
+  struct Waiting {
+    absl::Duration at;
+    std::shared_ptr<Call> call;
+  };
+
+  bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return ended_ || !waiting_.empty(); }
+
+  void Run() {
+    for (;;) {
+      mutex_.LockWhen(absl::Condition(this, &Canceller::HasWork));
+      if (!ended_) {
+        mutex_.AwaitWithTimeout(absl::Condition(&ended_),
+                                waiting_.front().at - Clock::Steady().Now());
+      }
+      if (ended_) break;
+      const std::shared_ptr<Call> call = std::move(waiting_.front().call);
+      waiting_.pop_front();
+      mutex_.Unlock();
+      call->context.TryCancel();  // does nothing to one that is over
+    }
+    mutex_.Unlock();
+  }
+
+  const absl::Duration after_;
+  absl::Mutex mutex_;
+  std::deque<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
 };
 
 class StepRunner {
@@ -58,7 +114,9 @@ class StepRunner {
         end_(step.warm_up + step.duration),
         recorder_(step.classes, {step.warm_up, end_, step.deadline}),
         arrivals_(step.arrivals, step.rate, step.seed),
-        random_(step.seed + 1) {
+        random_(step.seed + 1),
+        leaves_(step.leavers.share),
+        canceller_(step.leavers.after) {
     for (const TrafficClass& traffic : step.classes) shares_.push_back(traffic.share);
   }
 
@@ -72,6 +130,7 @@ class StepRunner {
       outcome.traffic_class = pick_class(random_);
       const PlannedRequest& planned = requests[i % requests.size()];
       outcome.tokens = planned.tokens;
+      outcome.leaves = step_.leavers.share > 0 && leaves_(random_);
       const bool free = WaitForTurn(outcome);
       if (outcome.due >= end_) break;
       if (!measuring && outcome.due >= step_.warm_up) {
@@ -118,29 +177,31 @@ class StepRunner {
   }
 
   void Send(const Sending& sending, const CallOutcome& outcome) {
-    Call* call = new Call{{}, {}, sending, outcome};  // deleted when its answer was counted
+    auto call = std::make_shared<Call>(sending, outcome);
     call->context.set_deadline(
         absl::ToChronoTime(absl::Now() + (outcome.due + timeout_ - SinceStart())));
     const std::string& name = step_.classes[outcome.traffic_class].name;
     if (!name.empty()) call->context.AddMetadata("contexture-class", name);
     if (!step_.tenant.empty()) call->context.AddMetadata("contexture-tenant", step_.tenant);
-    sending.stub.async()->Encode(&call->context, &sending.request, &call->response,
-                                 [this, call](grpc::Status status) { Finish(call, status); });
+    sending.stub.async()->Encode(
+        &call->context, &sending.request, &call->response,
+        [this, call](grpc::Status status) mutable { Finish(std::move(call), status); });
+    if (outcome.leaves) canceller_.Add(call, outcome.due - SinceStart());
   }
 
-  void Finish(Call* call, const grpc::Status& status) {
+  void Finish(std::shared_ptr<Call> call, const grpc::Status& status) {
     CallOutcome outcome = call->outcome;
     Sending sending = call->sending;
-    if (retries_ && status.error_code() == grpc::StatusCode::CANCELLED &&
+    if (retries_ && !outcome.leaves && status.error_code() == grpc::StatusCode::CANCELLED &&
         sending.attempt++ < kMaxAttempts) {
-      delete call;
+      call.reset();
       return Send(sending, outcome);
     }
     outcome.code = CodeOf(status, call->response);
     outcome.finished = SinceStart();
     // Before the last call is counted, after which the channel may end: it must not end here, with
     // the call that refers to it, on a thread of its own.
-    delete call;
+    call.reset();
     absl::MutexLock lock(&mutex_);
     recorder_.Record(outcome);
     --in_flight_;
@@ -157,6 +218,8 @@ class StepRunner {
   ArrivalTimes arrivals_;
   std::mt19937_64 random_;
   std::vector<double> shares_;
+  std::bernoulli_distribution leaves_;
+  Canceller canceller_;
 };
 
 }  // namespace

@@ -24,6 +24,7 @@ struct LoadStep {
   absl::Duration deadline = absl::InfiniteDuration();
   absl::Duration warm_up = absl::Seconds(2);
   absl::Duration duration = absl::Seconds(10);  // measured, after the warm-up
+  Leavers leavers = {};
   std::vector<TrafficClass> classes = {TrafficClass{}};
   std::string tenant = "";  // metadata contexture-tenant; empty: none
   uint64_t seed = 1;
@@ -35,8 +36,8 @@ struct LoadStepResult {
   absl::Duration generator_cpu = absl::ZeroDuration();
 };
 
-// Sends requests to a server and measures how they go. One thread sends; gRPC's own take the
-// answers. Several servers are called in turn. Not thread safe.
+// Sends requests to a server and measures how they go. One thread sends, one cancels; gRPC's own
+// take the answers. Several servers are called in turn. Not thread safe.
 class LoadGenerator {
  public:
   // `connections` HTTP/2 connections to each server, used in turn. With `retries` calls that no

@@ -100,6 +100,18 @@ absl::StatusOr<std::vector<TrafficClass>> ParseMix(const std::string& text) {
   return classes;
 }
 
+absl::StatusOr<Leavers> ParseLeavers(const std::string& text) {
+  const std::vector<std::string> parts = absl::StrSplit(text, ':');
+  double share = 0, milliseconds = 0;
+  if (parts.size() != 2 || !absl::SimpleAtod(parts[0], &share) ||
+      !absl::SimpleAtod(parts[1], &milliseconds) || !(share >= 0 && share <= 1) ||
+      !(milliseconds >= 0 && milliseconds <= 1e7)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--cancel is '", text, "', not SHARE:MS with a share of 0 to 1 and 0 to 10000000 ms"));
+  }
+  return Leavers{share, absl::Milliseconds(milliseconds)};
+}
+
 std::vector<PlannedRequest> MakeRequests(const RequestPlan& plan) {
   std::mt19937_64 random(plan.seed);
   const size_t given = std::max(plan.sequences.size(), plan.texts.size());

@@ -55,6 +55,15 @@ struct TrafficClass {
 // "interactive:0.8,bulk:0.2". INVALID_ARGUMENT: a share that is not above 0, a name twice.
 absl::StatusOr<std::vector<TrafficClass>> ParseMix(const std::string& text);
 
+// Callers who leave: this share of them cancels so long after the request was due.
+struct Leavers {
+  double share = 0;
+  absl::Duration after = absl::ZeroDuration();
+};
+
+// "0.5:20", a share and milliseconds. INVALID_ARGUMENT: a share outside 0 to 1, a time below 0.
+absl::StatusOr<Leavers> ParseLeavers(const std::string& text);
+
 // What a request asks for, made before anything is measured.
 struct PlannedRequest {
   v1::EncodeRequest request;

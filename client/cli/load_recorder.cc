@@ -34,6 +34,8 @@ void LoadRecorder::Count(const CallOutcome& outcome, LoadCounts& counts) const {
   } else if (outcome.code == absl::StatusCode::kResourceExhausted) {
     ++counts.refused;
     counts.refused_latency.Record(latency);
+  } else if (outcome.leaves && outcome.code == absl::StatusCode::kCancelled) {
+    ++counts.cancelled;
   } else {
     ++counts.failed[client::CodeName(outcome.code)];
   }

@@ -16,7 +16,8 @@ namespace contexture::cli {
 struct CallOutcome {
   size_t traffic_class = 0;  // its index
   absl::StatusCode code = absl::StatusCode::kOk;
-  bool sent = true;  // false: its deadline passed before there was a free call
+  bool leaves = false;  // its caller cancels
+  bool sent = true;     // false: its deadline passed before there was a free call
   absl::Duration due;
   absl::Duration started;
   absl::Duration finished;
@@ -30,6 +31,7 @@ struct LoadCounts {
   uint64_t late = 0;      // answered OK after it
   uint64_t refused = 0;   // RESOURCE_EXHAUSTED
   uint64_t unsent = 0;
+  uint64_t cancelled = 0;                  // by callers who left
   std::map<std::string, uint64_t> failed;  // by code, everything else
   uint64_t tokens_in_time = 0;
   // Of answers that came within the measured time, whenever they were due: the rate of a server

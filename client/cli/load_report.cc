@@ -43,6 +43,7 @@ Json ToJson(const LoadCounts& counts, const LoadStep& step) {
                {"late", counts.late},
                {"refused", counts.refused},
                {"unsent", counts.unsent},
+               {"cancelled", counts.cancelled},
                {"goodput_per_second", PerSecond(counts.in_time, step)},
                {"goodput_tokens_per_second", PerSecond(counts.tokens_in_time, step)},
                {"answered_per_second", PerSecond(counts.answered, step)},
@@ -134,6 +135,9 @@ void PrintLoadRow(const LoadReport& report, std::ostream& out) {
   PrintRow(StepName(step), recorder.total(), step, out);
   for (size_t i = 0; step.classes.size() > 1 && i < step.classes.size(); ++i) {
     PrintRow("  " + step.classes[i].name, recorder.of_class(i), step, out);
+  }
+  if (recorder.total().cancelled > 0) {
+    out << absl::StreamFormat("  %d cancelled by their callers\n", recorder.total().cancelled);
   }
   for (const auto& [code, count] : recorder.total().failed) {
     out << absl::StreamFormat("  %d failed with %s\n", count, code);

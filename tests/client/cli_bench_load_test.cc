@@ -230,6 +230,20 @@ TEST_F(CliBenchLoadTest, TextsAreSentInTurnAndTheirTokensCounted) {
   EXPECT_NEAR(result["total"]["goodput_tokens_per_second"], 5 / 0.3, 0.01);
 }
 
+TEST_F(CliBenchLoadTest, CallersWhoLeaveAreCountedApart) {
+  server_.on_encode = [&](grpc::ServerContext& context, const v1::EncodeRequest& request,
+                          v1::EncodeResponse& response) {
+    while (!context.IsCancelled() && !over_.HasBeenNotified()) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    return AnswerInputs(context, request, response);
+  };
+  const json result = LoadJson({"--rate=50", "--arrivals=constant", "--cancel=1:20"});
+  EXPECT_EQ(result["total"]["requests"], 14);
+  EXPECT_EQ(result["total"]["cancelled"], 14);
+  EXPECT_EQ(result["total"]["failed"].size(), 0);
+}
+
 TEST_F(CliBenchLoadTest, MistakesAreTheUsersAndNoServerIsUnreachable) {
   for (const std::vector<std::string>& arguments :
        std::vector<std::vector<std::string>>{{},
@@ -239,6 +253,8 @@ TEST_F(CliBenchLoadTest, MistakesAreTheUsersAndNoServerIsUnreachable) {
                                              {"--rate=5", "--lengths=long"},
                                              {"--rate=5", "--mix=a:0"},
                                              {"--rate=5", "--plot=a.pdf"},
+                                             {"--rate=5", "--cancel=2:1"},
+                                             {"--rate=5", "--cancel=0.5"},
                                              {"--rate=5", "--texts=/nonexistent"},
                                              {"--rate=5", "--texts=/a", "--sequences=/b"},
                                              {"--rate=5", "--sequences=/nonexistent"}}) {
