@@ -15,14 +15,14 @@
 namespace contexture {
 namespace {
 
-using test_support::GoldenFile;
+using test_support::GoldenCases;
 using test_support::StoredTensor;
 using Json = nlohmann::json;
 
 constexpr double kTolerance = 2e-5;  // of float sums in another order; see docs/numerics.md
 
-const GoldenFile& Golden() {
-  static const GoldenFile file("tests/golden/attend");
+const GoldenCases& Golden() {
+  static const GoldenCases file("tests/golden/attend");
   return file;
 }
 

@@ -20,7 +20,7 @@
 namespace contexture {
 namespace {
 
-using test_support::GoldenFile;
+using test_support::GoldenCases;
 using test_support::IsOk;
 using test_support::StatusIs;
 using test_support::StoredTensor;
@@ -31,8 +31,8 @@ using Floats = std::vector<float>;
 
 constexpr double kTolerance = 2e-5;  // another order of float additions; see docs/numerics.md
 
-const GoldenFile& Golden() {
-  static const GoldenFile file("tests/golden/encoder_decoder");
+const GoldenCases& Golden() {
+  static const GoldenCases file("tests/golden/encoder_decoder");
   return file;
 }
 

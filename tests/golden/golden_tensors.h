@@ -64,8 +64,8 @@ inline absl::StatusOr<std::string> ReadBytes(const std::string& path) {
 
 // STEM.json, which lists cases by their names, and the tensors of STEM.safetensors. Throws on
 // anything unexpected.
-struct GoldenFile {
-  explicit GoldenFile(const std::string& stem)
+struct GoldenCases {
+  explicit GoldenCases(const std::string& stem)
       : document(nlohmann::json::parse(ReadBytes(stem + ".json").value())),
         tensors(ReadBytes(stem + ".safetensors").value()) {}
 

@@ -20,7 +20,7 @@
 namespace contexture {
 namespace {
 
-using test_support::GoldenFile;
+using test_support::GoldenCases;
 using test_support::GoldenTensors;
 using test_support::IsOk;
 using Json = nlohmann::json;
@@ -29,8 +29,8 @@ using Ids = std::vector<uint32_t>;
 // Of hidden states and of what is pooled from them, absolute: see families_golden_test.cc.
 constexpr double kTolerance = 5e-5;
 
-const GoldenFile& Golden() {
-  static const GoldenFile file("tests/golden/outputs");
+const GoldenCases& Golden() {
+  static const GoldenCases file("tests/golden/outputs");
   return file;
 }
 const GoldenTensors& Tensors() { return Golden().tensors; }

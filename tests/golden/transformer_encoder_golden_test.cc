@@ -23,7 +23,7 @@ namespace contexture {
 namespace {
 
 using test_support::BitIdentical;
-using test_support::GoldenFile;
+using test_support::GoldenCases;
 using test_support::IsOk;
 using test_support::MakeTensor;
 using test_support::SequenceVectors;
@@ -33,8 +33,8 @@ using Json = nlohmann::json;
 // Another order of the same float additions through a few layers; see docs/numerics.md.
 constexpr double kTolerance = 2e-5;
 
-const GoldenFile& Golden() {
-  static const GoldenFile file("tests/golden/transformer_encoder");
+const GoldenCases& Golden() {
+  static const GoldenCases file("tests/golden/transformer_encoder");
   return file;
 }
 
