@@ -8,6 +8,7 @@
 #include "core/base/without_exceptions.h"
 #include "server/services/call_record.h"
 #include "server/services/output_specs.h"
+#include "server/services/sparse_weights.h"
 #include "server/services/status_mapping.h"
 
 namespace contexture {
@@ -77,7 +78,8 @@ absl::Status EncodeCall::Schedule() {
   const int64_t most =
       job_.max_answer_bytes > 0 ? job_.max_answer_bytes : backend_.model.max_message_bytes;
   CTX_ASSIGN_OR_RETURN(const int64_t answer_bytes, AnswerBytes(plan_, inputs, most));
-  CTX_RETURN_IF_ERROR(backend_.ReserveAnswer(answer_bytes, num_inputs(), *job_.memory));
+  CTX_RETURN_IF_ERROR(backend_.ReserveAnswer(answer_bytes + num_inputs() * DenseBytes(plan_),
+                                             num_inputs(), *job_.memory));
   const auto self = shared_from_this();  // the last task may finish before Schedule returns
   std::vector<Task> tasks = BuildTasks(std::move(inputs));
   if (tasks.empty()) {
@@ -182,6 +184,9 @@ void EncodeCall::OnTaskDone(absl::Status status, const TaskReport& report, v1::R
     absl::MutexLock lock(&mutex_);
     RecordUsage(report, static_cast<int>(result.token_count()));
     if (IsRequestWide(status.code()) && request_status_.ok()) request_status_ = status;
+  }
+  for (int i = 0; status.ok() && i < result.outputs_size(); ++i) {
+    if (plan_.sparse[i].wanted) KeepSparse(plan_.sparse[i], *result.mutable_outputs(i));
   }
   result.set_cached(report.cached);
   if (!status.ok()) {

@@ -1,5 +1,6 @@
 #include "server/services/output_specs.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -93,10 +94,6 @@ OutputKind FromProto(v1::OutputKind kind) {
 
 // That no field was given which another kind or data type has.
 absl::Status CheckApplicable(const v1::OutputSpec& spec, int index) {
-  if (spec.kind() == v1::OUTPUT_KIND_SPARSE) {
-    return MakeError(ErrorReason::kOptionNotApplicable, "this server computes no sparse weights",
-                     {Field(index, "kind"), {}});
-  }
   if (spec.kind() == v1::OUTPUT_KIND_TOKENS && spec.pooling() != v1::POOLING_UNSPECIFIED) {
     return MakeError(ErrorReason::kPoolingNotApplicable,
                      "pooling was given, but OUTPUT_KIND_TOKENS has a vector for each token",
@@ -106,7 +103,9 @@ absl::Status CheckApplicable(const v1::OutputSpec& spec, int index) {
     return MakeError(ErrorReason::kOptionNotApplicable, absl::StrCat("was given, but is of ", of),
                      {Field(index, field), {{"of", of}}});
   };
-  if (spec.top_k() != 0) return refuse("top_k", "OUTPUT_KIND_SPARSE only");
+  if (spec.top_k() != 0 && spec.kind() != v1::OUTPUT_KIND_SPARSE) {
+    return refuse("top_k", "OUTPUT_KIND_SPARSE only");
+  }
   if (spec.has_windows() && spec.kind() != v1::OUTPUT_KIND_SPANS) {
     return refuse("windows", "OUTPUT_KIND_SPANS only");
   }
@@ -114,6 +113,48 @@ absl::Status CheckApplicable(const v1::OutputSpec& spec, int index) {
     return refuse("int8_ranges", "DATA_TYPE_INT8 only");
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckSparse(const v1::OutputSpec& spec, int index) {
+  const auto refuse = [index](absl::string_view field) {
+    return MakeError(ErrorReason::kOptionNotApplicable,
+                     "was given, but OUTPUT_KIND_SPARSE has no such choice",
+                     {Field(index, field), {{"kind", "OUTPUT_KIND_SPARSE"}}});
+  };
+  if (spec.pooling() > v1::POOLING_MODEL_DEFAULT && spec.pooling() != v1::POOLING_MAX) {
+    return refuse("pooling");
+  }
+  if (spec.normalization() > v1::NORMALIZATION_NONE) return refuse("normalization");
+  if (spec.dimensions() != 0) return refuse("dimensions");
+  if (spec.has_layer()) return refuse("layer");
+  if (spec.data_type() > v1::DATA_TYPE_FLOAT16) return refuse("data_type");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ResolvedOutput> ResolveSparse(const v1::OutputSpec& spec, int index,
+                                             const EngineInfo& info) {
+  CTX_RETURN_IF_ERROR(CheckSparse(spec, index));
+  const std::vector<HeadConfig>& heads = info.config.heads;
+  const auto head = std::find_if(heads.begin(), heads.end(), [](const HeadConfig& one) {
+    return one.task == HeadTask::kMaskedLm;
+  });
+  if (head == heads.end()) {
+    return MakeError(ErrorReason::kHeadMissing,
+                     absl::StrFormat("a %s without a %s head has no sparse weights",
+                                     info.config.model_type, Name(HeadTask::kMaskedLm)),
+                     {Field(index, "kind"), {{"needed", Name(HeadTask::kMaskedLm)}}});
+  }
+  SparseConfig config = info.pooling.sparse;
+  if (spec.pooling() == v1::POOLING_MAX) config.pooling = SparsePooling::kMax;
+  ResolvedOutput output;
+  output.sparse = {.wanted = true, .top_k = spec.top_k(), .data_type = FromProto(spec.data_type())};
+  output.spec = {.kind = OutputKind::kHead,
+                 .dimensions = head->num_outputs,
+                 .head = {.index = static_cast<int>(head - heads.begin()),
+                          .rows = HeadRows::kEach,
+                          .sparse = config.pooling,
+                          .log_twice = config.log_twice}};
+  return output;
 }
 
 absl::StatusOr<int> ResolveLayer(const v1::OutputSpec& spec, int index,
@@ -186,6 +227,7 @@ absl::StatusOr<ResolvedOutput> ResolveOutput(const v1::OutputSpec& spec, int ind
                                              const EngineInfo& info) {
   CTX_RETURN_IF_ERROR(CheckEnums(spec, index));
   CTX_RETURN_IF_ERROR(CheckApplicable(spec, index));
+  if (spec.kind() == v1::OUTPUT_KIND_SPARSE) return ResolveSparse(spec, index, info);
   const bool tokens = spec.kind() == v1::OUTPUT_KIND_TOKENS;
   const PoolingKind pooling = FromProto(spec.pooling(), info.pooling.kind);
   const int hidden_size = info.config.hidden_size;

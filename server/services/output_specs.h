@@ -16,9 +16,17 @@ struct WindowRule {
   uint32_t stride = 0;  // 1 .. size
 };
 
+// What is kept of the weights of the vocabulary, which the engine writes as a row of floats.
+struct SparseRule {
+  bool wanted = false;  // the output is of OUTPUT_KIND_SPARSE
+  uint32_t top_k = 0;   // 0: all that are not 0
+  DataType data_type = DataType::kFloat32;
+};
+
 // An output of a request, resolved.
 struct ResolvedOutput {
-  OutputSpec spec;                      // but for int8_ranges
+  OutputSpec spec;  // but for int8_ranges
+  SparseRule sparse = {};
   WindowRule windows = {};              // kSpans only
   std::vector<float> int8_ranges = {};  // [2, dimensions] or empty: OutputSpec::int8_ranges
 };
@@ -26,7 +34,8 @@ struct ResolvedOutput {
 // Output INDEX of a request with the model's defaults filled in. INVALID_ARGUMENT: an unknown enum
 // value, too many dimensions, a field that the kind does not have, INT8 of vectors that are neither
 // normalised nor in ranges, ranges or windows that make no sense, a layer beyond the last.
-// FAILED_PRECONDITION: the model does not show the layer.
+// FAILED_PRECONDITION: the model does not show the layer, or has no masked-LM head for sparse
+// weights.
 absl::StatusOr<ResolvedOutput> ResolveOutput(const v1::OutputSpec& spec, int index,
                                              const EngineInfo& info);
 

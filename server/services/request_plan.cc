@@ -1,5 +1,6 @@
 #include "server/services/request_plan.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -55,11 +56,22 @@ void AddOutput(ResolvedOutput output, RequestPlan& plan) {
   }
   plan.outputs.push_back(output.spec);
   plan.windows.push_back(output.windows);
+  plan.sparse.push_back(output.sparse);
   const bool tokens = output.spec.kind == OutputKind::kTokens;
   const bool spans = output.spec.kind == OutputKind::kSpans;
   plan.returns_token_ids = plan.returns_token_ids || tokens;
   plan.takes_spans = plan.takes_spans || (spans && output.windows.size == 0);
   plan.needs_origins = plan.needs_origins || tokens || spans;
+}
+
+bool IsSparse(const RequestPlan& plan, size_t output) {
+  return output < plan.sparse.size() && plan.sparse[output].wanted;
+}
+
+int64_t SparseBytes(const SparseRule& rule, int vocabulary_size) {
+  const int64_t most = vocabulary_size;
+  const int64_t kept = rule.top_k == 0 ? most : std::min<int64_t>(rule.top_k, most);
+  return kept * (kVarintBytes + static_cast<int64_t>(ByteSize(rule.data_type)));
 }
 
 int64_t ResultBytes(const RequestPlan& plan, const PlannedInput& input) {
@@ -68,8 +80,13 @@ int64_t ResultBytes(const RequestPlan& plan, const PlannedInput& input) {
   if (plan.returns_token_ids) bytes += kVarintBytes * length;
   if (plan.returns_token_ids && !input.origins.begins.empty()) bytes += kOriginBytes * length;
   size_t spans = 0;
-  for (const OutputSpec& spec : plan.outputs) {
+  for (size_t i = 0; i < plan.outputs.size(); ++i) {
+    const OutputSpec& spec = plan.outputs[i];
     bytes += kTensorOverhead;
+    if (IsSparse(plan, i)) {
+      bytes += SparseBytes(plan.sparse[i], spec.dimensions);
+      continue;
+    }
     if (spec.kind != OutputKind::kSpans) {
       bytes += static_cast<int64_t>(OutputBytes(spec, length));
       continue;
@@ -147,6 +164,14 @@ absl::StatusOr<RequestPlan> PlanRequest(const v1::EncodeRequest& request,
     plan.needs_tokenizer = plan.needs_tokenizer || input.has_text() || input.has_text_pair();
   }
   return plan;
+}
+
+int64_t DenseBytes(const RequestPlan& plan) {
+  int64_t bytes = 0;
+  for (size_t i = 0; i < plan.outputs.size(); ++i) {
+    if (IsSparse(plan, i)) bytes += static_cast<int64_t>(RowBytes(plan.outputs[i]));
+  }
+  return bytes;
 }
 
 absl::StatusOr<int64_t> AnswerBytes(const RequestPlan& plan,

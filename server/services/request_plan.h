@@ -24,8 +24,9 @@ inline constexpr int kMaxSpans = 4096;
 
 // What holds for all inputs of a request.
 struct RequestPlan {
-  std::vector<OutputSpec> outputs;  // resolved, at least one
-  std::vector<WindowRule> windows;  // of each output
+  std::vector<OutputSpec> outputs;      // resolved, at least one
+  std::vector<WindowRule> windows;      // of each output
+  std::vector<SparseRule> sparse = {};  // of each output
   // What OutputSpec::int8_ranges points to.
   std::vector<std::vector<float>> int8_ranges = {};
   Truncation truncation = Truncation::kError;
@@ -101,5 +102,8 @@ absl::Status TokenizerRefusal(const absl::Status& status, const std::string& fie
 absl::StatusOr<int64_t> AnswerBytes(const RequestPlan& plan,
                                     absl::Span<const absl::StatusOr<PlannedInput>> inputs,
                                     int64_t max_bytes);
+
+// What a good input's outputs take besides while they are computed: sparse ones are dense then.
+int64_t DenseBytes(const RequestPlan& plan);
 
 }  // namespace contexture

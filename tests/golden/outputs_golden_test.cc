@@ -145,6 +145,24 @@ TEST_P(OutputsGoldenTest, QuantizedVectorsAreThoseOfSentenceTransformers) {
   for (size_t i = 0; i < packed.size(); ++i) EXPECT_EQ(static_cast<uint8_t>(bits[i]), packed[i]);
 }
 
+TEST_P(OutputsGoldenTest, SparseWeightsAreThoseOfSpladePooling) {
+  if (!Tensors().Contains(GetParam() + ".sparse")) GTEST_SKIP() << "no head";
+  const std::vector<HeadConfig>& heads = engine_->info().config.heads;
+  ASSERT_EQ(heads.size(), 1);
+  const std::vector<float> got =
+      Floats({{.kind = OutputKind::kHead,
+               .dimensions = heads[0].num_outputs,
+               .head = {.rows = HeadRows::kEach, .sparse = SparsePooling::kMax}}});
+  const std::vector<float> expected = Expected("sparse");
+  ASSERT_EQ(got.size(), expected.size());
+  int positive = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    ASSERT_NEAR(got[i], expected[i], kTolerance) << "token " << i;
+    positive += got[i] > 0 ? 1 : 0;
+  }
+  EXPECT_GT(positive, 10);
+}
+
 INSTANTIATE_TEST_SUITE_P(Cases, OutputsGoldenTest, testing::ValuesIn(Golden().CaseNames()),
                          [](const auto& param) { return param.param; });
 
