@@ -58,7 +58,7 @@ int8_t ToInt8(float x) {
 
 int8_t ToRangedInt8(float x, float minimum, float step) {
   if (std::isnan(x)) return 0;
-  return static_cast<int8_t>(std::clamp((x - minimum) / step - 128.0f, -128.0f, 127.0f));
+  return static_cast<int8_t>(std::clamp(std::floor((x - minimum) / step), 0.0f, 255.0f) - 128.0f);
 }
 
 void WriteElements(const float* values, int count, DataType type, char* destination) {

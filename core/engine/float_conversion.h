@@ -12,7 +12,7 @@ uint16_t ToFloat16(float x);
 // round(127 x), half to even, clamped to [-127, 127]; NaN becomes 0.
 int8_t ToInt8(float x);
 
-// trunc((x - minimum) / step - 128), clamped to [-128, 127], as sentence-transformers'
+// floor((x - minimum) / step), clamped to [0, 255], less 128, as sentence-transformers'
 // quantize_embeddings; NaN becomes 0.
 int8_t ToRangedInt8(float x, float minimum, float step);
 

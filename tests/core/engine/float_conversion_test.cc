@@ -49,14 +49,13 @@ TEST(FloatConversionTest, Int8IsScaledRoundedAndClamped) {
   EXPECT_EQ(ToInt8(NAN), 0);
 }
 
-// What numpy gives for ((x - min) / ((max - min) / 255) - 128).astype(int8), and the ends beyond.
-TEST(FloatConversionTest, RangedInt8IsCutOffTowardsZeroAndClamped) {
-  const float minimum = -1.0f, step = 2.0f / 255.0f;
+TEST(FloatConversionTest, RangedInt8IsRoundedDownAndClamped) {
+  const float minimum = -1.0f, step = 1.0f / 128.0f;
   EXPECT_EQ(ToRangedInt8(-1.0f, minimum, step), -128);
-  EXPECT_EQ(ToRangedInt8(-0.5f, minimum, step), -64);  // -64.25
-  EXPECT_EQ(ToRangedInt8(0.0f, minimum, step), 0);     // -0.5
-  EXPECT_EQ(ToRangedInt8(0.5f, minimum, step), 63);    // 63.25
-  EXPECT_EQ(ToRangedInt8(1.0f, minimum, step), 127);
+  EXPECT_EQ(ToRangedInt8(-64.25f / 128.0f, minimum, step), -65);
+  EXPECT_EQ(ToRangedInt8(-0.5f / 128.0f, minimum, step), -1);
+  EXPECT_EQ(ToRangedInt8(63.75f / 128.0f, minimum, step), 63);
+  EXPECT_EQ(ToRangedInt8(127.0f / 128.0f, minimum, step), 127);
   EXPECT_EQ(ToRangedInt8(-7.0f, minimum, step), -128);
   EXPECT_EQ(ToRangedInt8(7.0f, minimum, step), 127);
   EXPECT_EQ(ToRangedInt8(NAN, minimum, step), 0);
