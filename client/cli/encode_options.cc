@@ -94,8 +94,7 @@ void AddSpanOptions(CLI::App& app, EncodeOptions& options) {
            }
          },
          "BEGIN:END, a span of every input; can be given several times")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      ->allow_extra_args(false);
   AddChoice<v1::SpanUnit>(app, "--span-unit",
                           {{"bytes", v1::SPAN_UNIT_BYTES}, {"tokens", v1::SPAN_UNIT_TOKENS}},
                           "what --span counts (default: bytes of the text)",

@@ -58,8 +58,8 @@ TEST_F(CliEncodeTest, OptionsBecomeTheRequest) {
 }
 
 TEST_F(CliEncodeTest, SpansAndLayersBecomeTheRequest) {
-  ASSERT_EQ(Encode({"--kind=spans", "--span=0:4", "--span", "4:9", "--span-unit=tokens",
-                    "--layer=3", "--data-type=binary", "text"})
+  ASSERT_EQ(Encode({"--kind=spans", "--span-unit=tokens", "--layer=3", "--data-type=binary",
+                    "--span=0:4", "--span", "4:9", "text"})
                 .code,
             ExitCode::kOk);
   const v1::EncodeRequest& request = requests_.at(0);
