@@ -212,6 +212,27 @@ TEST(ReadPoolingTest, ContradictionsAreRefused) {
   EXPECT_THAT(ReadPooling("x", 32), StatusIs(kInvalid, HasSubstr("pooling module's config.json")));
 }
 
+TEST(ReadSpladePoolingTest, StrategyAndActivationAreRead) {
+  const auto saved = ReadSpladePooling(
+      R"({"pooling_strategy": "max", "activation_function": "relu", "embedding_dimension": null})",
+      60);
+  ASSERT_THAT(saved, IsOk());
+  EXPECT_EQ(saved->pooling, SparsePooling::kMax);
+  EXPECT_FALSE(saved->log_twice);
+  const auto other =
+      ReadSpladePooling(R"({"pooling_strategy": "sum", "activation_function": "log1p_relu"})", 60);
+  ASSERT_THAT(other, IsOk());
+  EXPECT_EQ(other->pooling, SparsePooling::kSum);
+  EXPECT_TRUE(other->log_twice);
+}
+
+TEST(ReadSpladePoolingTest, AnotherVocabularyOrStrategyIsRefused) {
+  EXPECT_THAT(ReadSpladePooling(R"({"embedding_dimension": 61})", 60),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("61")));
+  EXPECT_FALSE(ReadSpladePooling(R"({"pooling_strategy": "mean"})", 60).ok());
+  EXPECT_FALSE(ReadSpladePooling(R"({"threshold": 1})", 60).ok());
+}
+
 TEST(ReadMaxSequenceLengthTest, LengthIsReadOrLeftOpen) {
   EXPECT_EQ(*ReadMaxSequenceLength(R"({"max_seq_length": 256, "do_lower_case": false})", 512), 256);
   EXPECT_EQ(*ReadMaxSequenceLength(R"({"max_seq_length": 512})", 512), 512);
