@@ -60,10 +60,14 @@ constexpr absl::string_view kUnused[] = {"embeddings.position_ids",
                                          "lm_head.",
                                          "classifier.",
                                          "qa_outputs."};
-constexpr TensorNames kErnieTensors = {kLayouts, kErniePrefixes, kUnused};
+constexpr HeadLayout kBertHeads[] = {heads::kPoolerSequence, heads::kToken, heads::kBertMaskedLm};
+constexpr HeadLayout kRobertaHeads[] = {heads::kRobertaSequence, heads::kToken,
+                                        heads::kRobertaMaskedLm};
+constexpr TensorNames kErnieTensors = {kLayouts, kErniePrefixes, kUnused, kBertHeads};
 constexpr TensorNames kBertGenerationTensors = {kLayouts, kBertPrefixes, kUnused};
-constexpr TensorNames kMegatronTensors = {kMegatronLayouts, kBertPrefixes, kUnused};
-constexpr TensorNames kXlmRobertaXlTensors = {kXlmRobertaXlLayouts, kRobertaPrefixes, kUnused};
+constexpr TensorNames kMegatronTensors = {kMegatronLayouts, kBertPrefixes, kUnused, kBertHeads};
+constexpr TensorNames kXlmRobertaXlTensors = {kXlmRobertaXlLayouts, kRobertaPrefixes, kUnused,
+                                              kRobertaHeads};
 constexpr absl::string_view kErnieTypes[] = {"ernie"};
 constexpr absl::string_view kBertGenerationTypes[] = {"bert-generation"};
 constexpr absl::string_view kMegatronTypes[] = {"megatron-bert"};

@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "core/base/status_macros.h"
 #include "core/model/families.h"
+#include "core/model/head_reader.h"
 #include "core/model/standard_fields.h"
 
 namespace contexture {
@@ -89,8 +90,19 @@ constexpr absl::string_view kDebertaUnused[] = {"embeddings.position_ids",
                                                 "mask_predictions.",
                                                 "classifier.",
                                                 "qa_outputs."};
-constexpr TensorNames kDebertaV2Tensors = {kDebertaV2Layouts, kDebertaPrefixes, kDebertaUnused};
-constexpr TensorNames kDebertaTensors = {kDebertaLayouts, kDebertaPrefixes, kDebertaUnused};
+// Its pooler, which lies beside the encoder.
+absl::Status CompleteDebertaPooler(const Json& json, HeadConfig& head) {
+  CTX_ASSIGN_OR_RETURN(head.activation, ReadHeadActivation(json, "pooler_hidden_act", "gelu"));
+  return absl::OkStatus();
+}
+constexpr HeadLayout kDebertaHeads[] = {
+    {.dense = "pooler.dense", .complete = CompleteDebertaPooler},
+    heads::kToken,
+    heads::kBertMaskedLm};
+constexpr TensorNames kDebertaV2Tensors = {kDebertaV2Layouts, kDebertaPrefixes, kDebertaUnused,
+                                           kDebertaHeads};
+constexpr TensorNames kDebertaTensors = {kDebertaLayouts, kDebertaPrefixes, kDebertaUnused,
+                                         kDebertaHeads};
 constexpr absl::string_view kDebertaV2Types[] = {"deberta-v2"};
 constexpr absl::string_view kDebertaTypes[] = {"deberta"};
 

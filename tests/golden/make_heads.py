@@ -27,7 +27,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from make_models import BERT, DECODER, GEMMA, GPT2, HERE, MODERN, VOCABULARY, fill, saved_shapes
+from make_models import BERT, DEBERTA, DECODER, GEMMA, GPT2, HERE, MODERN, V3, VOCABULARY, fill, saved_shapes
 
 MAX_BYTES = 1_000_000
 MAX_ROWS = 12
@@ -104,6 +104,20 @@ CASES = {
     "gemma3_sequence": ("gemma3_text", GEMMA, SEQUENCE),
     "gpt2_sequence": ("gpt2", GPT2, SEQUENCE),
     "gpt2_token": ("gpt2", GPT2, TOKEN),
+    "deberta_v3_sequence": ("deberta-v2", dict(V3, **labels(3)), SEQUENCE),
+    "deberta_v3_sequence_tanh": ("deberta-v2", dict(V3, pooler_hidden_act="tanh"), SEQUENCE),
+    "deberta_v3_token": ("deberta-v2", V3, TOKEN),
+    "deberta_v2_masked_lm": ("deberta-v2", dict(V3, legacy=True), MASKED),
+    "deberta_sequence": ("deberta", dict(DEBERTA, pos_att_type="c2p|p2c"), SEQUENCE),
+    "deberta_masked_lm": ("deberta", dict(DEBERTA, pos_att_type="c2p|p2c"), MASKED),
+    "ernie_sequence": ("ernie", BERT, SEQUENCE),
+    "ernie_masked_lm": ("ernie", BERT, MASKED),
+    "megatron_bert_sequence": ("megatron-bert", BERT, SEQUENCE),
+    "megatron_bert_masked_lm": ("megatron-bert", BERT, MASKED),
+    "xlm_roberta_xl_sequence": ("xlm-roberta-xl", dict(BERT, type_vocab_size=1), SEQUENCE),
+    "xlm_roberta_xl_masked_lm": ("xlm-roberta-xl", dict(BERT, type_vocab_size=1), MASKED),
+    "data2vec_text_sequence": ("data2vec-text", BERT, SEQUENCE),
+    "data2vec_text_masked_lm": ("data2vec-text", BERT, MASKED),
 }
 
 
