@@ -43,8 +43,9 @@ absl::StatusOr<Response> Call(Stub& stub, absl::Duration timeout,
 
 EncoderClient::EncoderClient(ClientOptions options)
     : options_(std::move(options)),
-      encoder_(v1::EncoderService::NewStub(
-          NewChannel(options_.target, options_.credentials, {.token = options_.token}))),
+      channel_(NewChannel(options_.target, options_.credentials, {.token = options_.token})),
+      encoder_(v1::EncoderService::NewStub(channel_)),
+      tasks_(v1::TaskService::NewStub(channel_)),
       health_(health::Health::NewStub(
           NewChannel(options_.target, options_.credentials,
                      {.health_watch = HealthWatch::kOff, .token = options_.token}))) {}
@@ -78,6 +79,23 @@ absl::StatusOr<v1::InspectResponse> EncoderClient::Inspect(const v1::InspectRequ
 
 absl::StatusOr<v1::AttendResponse> EncoderClient::Attend(const v1::AttendRequest& request) {
   return Call(*encoder_, options_.timeout, &v1::EncoderService::Stub::Attend, request);
+}
+
+absl::StatusOr<v1::ClassifyResponse> EncoderClient::Classify(const v1::ClassifyRequest& request) {
+  return Call(*tasks_, options_.timeout, &v1::TaskService::Stub::Classify, request);
+}
+
+absl::StatusOr<v1::RerankResponse> EncoderClient::Rerank(const v1::RerankRequest& request) {
+  return Call(*tasks_, options_.timeout, &v1::TaskService::Stub::Rerank, request);
+}
+
+absl::StatusOr<v1::ClassifyTokensResponse> EncoderClient::ClassifyTokens(
+    const v1::ClassifyTokensRequest& request) {
+  return Call(*tasks_, options_.timeout, &v1::TaskService::Stub::ClassifyTokens, request);
+}
+
+absl::StatusOr<v1::FillMaskResponse> EncoderClient::FillMask(const v1::FillMaskRequest& request) {
+  return Call(*tasks_, options_.timeout, &v1::TaskService::Stub::FillMask, request);
 }
 
 absl::StatusOr<v1::Model> EncoderClient::GetModel(const v1::GetModelRequest& request) {

@@ -10,6 +10,7 @@
 #include "client/encode_chunks.h"
 #include "client/encode_stream.h"
 #include "contexture/v1/encoder.grpc.pb.h"
+#include "contexture/v1/tasks.grpc.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 
 namespace contexture::client {
@@ -48,6 +49,12 @@ class EncoderClient {
   absl::StatusOr<v1::TokenizeResponse> Tokenize(const v1::TokenizeRequest& request);
   absl::StatusOr<v1::InspectResponse> Inspect(const v1::InspectRequest& request);
   absl::StatusOr<v1::AttendResponse> Attend(const v1::AttendRequest& request);
+  // What the model's heads say of inputs; see tasks.proto. A bad input fails alone, likewise.
+  absl::StatusOr<v1::ClassifyResponse> Classify(const v1::ClassifyRequest& request);
+  absl::StatusOr<v1::RerankResponse> Rerank(const v1::RerankRequest& request);
+  absl::StatusOr<v1::ClassifyTokensResponse> ClassifyTokens(
+      const v1::ClassifyTokensRequest& request);
+  absl::StatusOr<v1::FillMaskResponse> FillMask(const v1::FillMaskRequest& request);
   absl::StatusOr<v1::Model> GetModel(const v1::GetModelRequest& request);
   // Empty `service`: the server as a whole. A service that the server does not know is
   // kServiceUnknown, not an error. Asks also a server that is not serving.
@@ -63,7 +70,9 @@ class EncoderClient {
 
  private:
   const ClientOptions options_;
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::EncoderService::Stub> encoder_;
+  const std::unique_ptr<v1::TaskService::Stub> tasks_;
   const std::unique_ptr<grpc::health::v1::Health::Stub> health_;
 };
 

@@ -12,7 +12,8 @@ namespace contexture::cli {
 namespace {
 
 constexpr char kDescription[] =
-    "Asks a Contexture server for the contextual vectors of texts.\n"
+    "Asks a Contexture server for the contextual vectors of texts, and what its model says of "
+    "them.\n"
     "Exit codes: 0 done, 1 a fault here, 2 a mistake in the arguments, 3 the server refused or is\n"
     "not serving, 4 the server cannot be reached.";
 
@@ -45,9 +46,10 @@ ExitCode RunCli(int argc, const char* const* argv, Terminal& terminal) {
   // --server and its like may stand before or after the subcommand.
   app.fallthrough();
   app.require_subcommand(1);
-  const std::array<std::unique_ptr<Command>, 7> commands = {
-      NewEncodeCommand(),  NewTokenizeCommand(), NewModelCommand(), NewModelsCommand(),
-      NewInspectCommand(), NewHealthCommand(),   NewBenchCommand()};
+  const std::array<std::unique_ptr<Command>, 11> commands = {
+      NewEncodeCommand(),   NewClassifyCommand(), NewRerankCommand(), NewTagCommand(),
+      NewFillMaskCommand(), NewTokenizeCommand(), NewModelCommand(),  NewModelsCommand(),
+      NewInspectCommand(),  NewHealthCommand(),   NewBenchCommand()};
   for (const auto& command : commands) {
     command->AddOptions(*app.add_subcommand(command->name(), command->description()));
   }

@@ -59,5 +59,9 @@ std::unique_ptr<Command> NewModelCommand();
 std::unique_ptr<Command> NewModelsCommand();
 std::unique_ptr<Command> NewHealthCommand();
 std::unique_ptr<Command> NewInspectCommand();
+std::unique_ptr<Command> NewClassifyCommand();
+std::unique_ptr<Command> NewRerankCommand();
+std::unique_ptr<Command> NewTagCommand();
+std::unique_ptr<Command> NewFillMaskCommand();
 
 }  // namespace contexture::cli

@@ -144,6 +144,12 @@ class TensorCount {
     Add(weights.convolution);
     Add(weights.convolution_norm);
     Add(weights.final_norm);
+    for (const HeadWeights& head : weights.heads) {
+      Add(head.dense);
+      Add(head.norm);
+      Add(head.output.bias);
+      if (head.output.weight.data != weights.token_embedding.data) Add(head.output.weight);
+    }
     for (const LayerWeights& layer : weights.layers) Add(layer);
     const DecoderWeights& decoder = weights.decoder;
     const bool shared = decoder.token_embedding.data == weights.token_embedding.data;
@@ -196,12 +202,25 @@ void AddNetwork(const EncoderConfig& config, Json& report) {
 
 // What this machine computes the model in, and why not in the others.
 void AddPrecisions(const EncoderConfig& config, Json& report) {
-  for (Precision precision : {Precision::kFloat32, Precision::kFloat32Split, Precision::kBfloat16,
-                              Precision::kInt8}) {
+  for (Precision precision :
+       {Precision::kFloat32, Precision::kFloat32Split, Precision::kBfloat16, Precision::kInt8}) {
     const absl::Status status = CheckPrecision(config, precision);
     report[absl::StrCat("precision_", Name(precision))] =
         status.ok() ? "computed" : absl::StrCat("no: ", status.message());
   }
+}
+
+void AddHeads(const ModelDirectory& model, Json& report) {
+  Json heads = Json::array();
+  for (const HeadConfig& head : model.config.heads) {
+    std::string words = absl::StrCat(head.architecture, ": ", Name(head.task));
+    if (!head.labels.empty()) absl::StrAppend(&words, ", ", head.labels.size(), " labels");
+    heads.push_back(words);
+  }
+  for (const std::string& architecture : model.config.absent_heads) {
+    heads.push_back(architecture + ": not in the weights");
+  }
+  if (!heads.empty()) report["task_heads"] = heads;
 }
 
 absl::Status AddSpeed(const EncoderConfig& config, Json& report) {
@@ -227,6 +246,7 @@ absl::StatusOr<Json> CheckModel(const std::string& directory) {
   std::vector<std::string> prompts;
   for (const auto& [name, prompt] : model.prompts.prompts) prompts.push_back(name);
   if (!prompts.empty()) report["prompts"] = absl::StrJoin(prompts, ", ");
+  AddHeads(model, report);
   TensorCount count;
   count.Add(model.weights);
   for (const LinearWeights& dense : model.dense_weights) count.Add(dense);

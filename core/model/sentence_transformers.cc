@@ -316,16 +316,6 @@ absl::StatusOr<int> ReadTokenizerMaxLength(absl::string_view json_text, int max_
   return length < max_length ? static_cast<int>(length) : max_length;
 }
 
-absl::StatusOr<std::string> ReadMaskToken(absl::string_view json_text, absl::string_view file) {
-  CTX_ASSIGN_OR_RETURN(const Json json, ParseJsonObject(json_text, file));
-  Json token = json.value("mask_token", Json());
-  // Spelled out as an object where the token has properties.
-  if (token.is_object()) token = token.value("content", Json());
-  if (token.is_null()) return std::string();
-  if (!token.is_string()) return WrongType(file, "mask_token", token, "a string");
-  return token.get<std::string>();
-}
-
 absl::StatusOr<CrossEncoderConfig> ReadCrossEncoderConfig(absl::string_view json_text) {
   constexpr absl::string_view what = "config_sentence_transformers.json";
   CTX_ASSIGN_OR_RETURN(const Json json, ParseJsonObject(json_text, what));

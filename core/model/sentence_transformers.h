@@ -53,10 +53,6 @@ absl::StatusOr<std::optional<int>> ReadMaxSequenceLength(absl::string_view json_
 // what sentence-transformers takes when sentence_bert_config.json is silent.
 absl::StatusOr<int> ReadTokenizerMaxLength(absl::string_view json_text, int max_length);
 
-// The mask_token of tokenizer_config.json or special_tokens_map.json, FILE for messages; empty:
-// it is not there.
-absl::StatusOr<std::string> ReadMaskToken(absl::string_view json_text, absl::string_view file);
-
 // What config_sentence_transformers.json says of a CrossEncoder.
 struct CrossEncoderConfig {
   bool is_cross_encoder = false;  // its model_type

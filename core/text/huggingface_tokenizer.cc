@@ -178,6 +178,14 @@ std::string HuggingFaceTokenizer::TokenText(uint32_t id) const {
   return text;
 }
 
+std::string HuggingFaceTokenizer::Decode(absl::Span<const uint32_t> ids) const {
+  if (ids.empty()) return "";
+  char* decoded = contexture_tokenizer_decode(tokenizer_.get(), ids.data(), ids.size());
+  std::string text = decoded == nullptr ? "" : decoded;
+  contexture_message_free(decoded);
+  return text;
+}
+
 absl::StatusOr<HuggingFaceTokenizer::EncodingHandle> HuggingFaceTokenizer::Run(
     const contexture_encode_request& request) const {
   contexture_tokenizer_error error = {};

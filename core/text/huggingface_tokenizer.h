@@ -28,6 +28,9 @@ class HuggingFaceTokenizer : public Tokenizer {
   absl::StatusOr<std::vector<Token>> Tokenize(absl::string_view text,
                                               bool add_special_tokens) const override;
   std::string TokenText(uint32_t id) const override;
+  std::string Decode(absl::Span<const uint32_t> ids) const override;
+  bool marks_subwords() const override { return info_.marks_subwords; }
+  int64_t unknown_id() const override { return info_.unknown_id; }
   uint32_t vocabulary_size() const override { return info_.vocabulary_size; }
 
  private:

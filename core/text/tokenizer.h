@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace contexture {
 
@@ -75,6 +76,12 @@ class Tokenizer {
   virtual std::string TokenText(uint32_t id) const = 0;
   // One more than the largest id, added tokens included.
   virtual uint32_t vocabulary_size() const = 0;
+  // The text that tokens stand for, special ones too; empty where the library fails.
+  virtual std::string Decode(absl::Span<const uint32_t> ids) const = 0;
+  // Whether the vocabulary spells tokens within a word with a prefix of their own, such as "##".
+  virtual bool marks_subwords() const = 0;
+  // The id of what the vocabulary does not know; -1: there is none.
+  virtual int64_t unknown_id() const = 0;
 };
 
 // Reads a tokenizer.json. NOT_FOUND: no such file. INVALID_ARGUMENT: the file is broken.

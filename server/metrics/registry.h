@@ -33,6 +33,8 @@ enum class Method {
   kReloadModel,
   kUnloadModel,
   kEncodeChunked,
+  kClassifyTokens,
+  kFillMask,
 };
 
 // Why inputs were not admitted; the label `reason`.

@@ -5,6 +5,28 @@
 #include "server/services/output_specs.h"
 
 namespace contexture {
+namespace {
+
+v1::HeadTask ToProto(HeadTask task) {
+  switch (task) {
+    case HeadTask::kSequenceClassification:
+      return v1::HEAD_TASK_SEQUENCE_CLASSIFICATION;
+    case HeadTask::kTokenClassification:
+      return v1::HEAD_TASK_TOKEN_CLASSIFICATION;
+    case HeadTask::kMaskedLm:
+      return v1::HEAD_TASK_MASKED_LM;
+  }
+  return v1::HEAD_TASK_UNSPECIFIED;
+}
+
+void AddHead(const HeadConfig& head, v1::Model& message) {
+  v1::Head& added = *message.add_heads();
+  added.set_task(ToProto(head.task));
+  added.set_architecture(head.architecture);
+  for (const std::string& label : head.labels) added.add_labels(label);
+}
+
+}  // namespace
 
 v1::Model ModelMessage(const ServedModel& model) {
   const EngineInfo& info = model.info;
@@ -39,6 +61,7 @@ v1::Model ModelMessage(const ServedModel& model) {
   const int last_position = info.config.max_given_position();
   message.set_has_sparse_positions(last_position >= 0);
   message.set_max_position(std::max(0, last_position));
+  for (const HeadConfig& head : info.config.heads) AddHead(head, message);
   return message;
 }
 

@@ -88,6 +88,8 @@ const std::array<ErrorRow, kNumErrorReasons>& Table() {
       {Reason::kServerDraining, "SERVER_DRAINING", Code::kUnavailable, kUnavailableRetry},
       {Reason::kDeadlineExceeded, "DEADLINE_EXCEEDED", Code::kDeadlineExceeded, kNoRetry},
       {Reason::kCancelled, "CANCELLED", Code::kCancelled, kNoRetry},
+      {Reason::kMaskMissing, "MASK_MISSING", Code::kInvalidArgument, kNoRetry},
+      {Reason::kMaskUnknown, "MASK_UNKNOWN", Code::kFailedPrecondition, kNoRetry},
       {Reason::kInternal, "INTERNAL", Code::kInternal, kNoRetry},
   }};
   return table;

@@ -77,6 +77,8 @@ enum class ErrorReason {
   kServerDraining,
   kDeadlineExceeded,
   kCancelled,
+  kMaskMissing,
+  kMaskUnknown,
   kInternal,
 };
 inline constexpr int kNumErrorReasons = static_cast<int>(ErrorReason::kInternal) + 1;

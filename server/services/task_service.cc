@@ -1,6 +1,8 @@
 #include "server/services/task_service.h"
 
 #include "server/services/classify_call.h"
+#include "server/services/classify_tokens_call.h"
+#include "server/services/fill_mask_call.h"
 #include "server/services/rerank_call.h"
 #include "server/services/start_call.h"
 
@@ -18,6 +20,21 @@ grpc::ServerUnaryReactor* TaskService::Rerank(grpc::CallbackServerContext* conte
                                               grpc::ByteBuffer* response) {
   return encoder_.StartCall<RerankCall, v1::RerankRequest, v1::RerankResponse>(
       {context, request, response}, Method::kRerank);
+}
+
+grpc::ServerUnaryReactor* TaskService::ClassifyTokens(grpc::CallbackServerContext* context,
+                                                      const grpc::ByteBuffer* request,
+                                                      grpc::ByteBuffer* response) {
+  return encoder_
+      .StartCall<ClassifyTokensCall, v1::ClassifyTokensRequest, v1::ClassifyTokensResponse>(
+          {context, request, response}, Method::kClassifyTokens);
+}
+
+grpc::ServerUnaryReactor* TaskService::FillMask(grpc::CallbackServerContext* context,
+                                                const grpc::ByteBuffer* request,
+                                                grpc::ByteBuffer* response) {
+  return encoder_.StartCall<FillMaskCall, v1::FillMaskRequest, v1::FillMaskResponse>(
+      {context, request, response}, Method::kFillMask);
 }
 
 }  // namespace contexture

@@ -9,8 +9,10 @@
 namespace contexture {
 
 namespace internal {
-using TaskServiceBase = v1::TaskService::WithRawCallbackMethod_Classify<
-    v1::TaskService::WithRawCallbackMethod_Rerank<v1::TaskService::Service>>;
+using TaskServiceBase =
+    v1::TaskService::WithRawCallbackMethod_Classify<v1::TaskService::WithRawCallbackMethod_Rerank<
+        v1::TaskService::WithRawCallbackMethod_ClassifyTokens<
+            v1::TaskService::WithRawCallbackMethod_FillMask<v1::TaskService::Service>>>>;
 }  // namespace internal
 
 // contexture.v1.TaskService. Who may call it and whether it serves is what ENCODER says of itself.
@@ -27,6 +29,12 @@ class TaskService final : public internal::TaskServiceBase {
   grpc::ServerUnaryReactor* Rerank(grpc::CallbackServerContext* context,
                                    const grpc::ByteBuffer* request,
                                    grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* ClassifyTokens(grpc::CallbackServerContext* context,
+                                           const grpc::ByteBuffer* request,
+                                           grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* FillMask(grpc::CallbackServerContext* context,
+                                     const grpc::ByteBuffer* request,
+                                     grpc::ByteBuffer* response) override;
 
   const EncoderService& encoder_;
 };

@@ -210,6 +210,78 @@ class FakeServer::Encoder : public v1::EncoderService::Service {
   FakeServer& fake_;
 };
 
+// Labels, ranks, names and tokens that are the same for all inputs.
+class FakeServer::Tasks : public v1::TaskService::Service {
+ public:
+  explicit Tasks(FakeServer& fake) : fake_(fake) {}
+
+  grpc::Status Classify(grpc::ServerContext* /*context*/, const v1::ClassifyRequest* request,
+                        v1::ClassifyResponse* response) override {
+    fake_.classified = *request;
+    for (const v1::Input& input : request->inputs()) {
+      v1::Classification& result = *response->add_results();
+      if (Fails(input.text(), *result.mutable_status())) continue;
+      result.clear_status();
+      v1::LabelScore& label = *result.add_labels();
+      label.set_label("good");
+      label.set_score(0.75f);
+    }
+    return grpc::Status::OK;
+  }
+
+  // The last document first.
+  grpc::Status Rerank(grpc::ServerContext* /*context*/, const v1::RerankRequest* request,
+                      v1::RerankResponse* response) override {
+    fake_.reranked = *request;
+    for (int i = request->documents_size() - 1; i >= 0; --i) {
+      v1::RankedDocument& result = *response->add_results();
+      result.set_index(static_cast<uint32_t>(i));
+      if (Fails(request->documents(i), *result.mutable_status())) continue;
+      result.clear_status();
+      result.set_score(static_cast<float>(i));
+    }
+    return grpc::Status::OK;
+  }
+
+  grpc::Status ClassifyTokens(grpc::ServerContext* /*context*/,
+                              const v1::ClassifyTokensRequest* request,
+                              v1::ClassifyTokensResponse* response) override {
+    fake_.tagged = *request;
+    for (int i = 0; i < request->inputs_size(); ++i) {
+      v1::Entity& entity = *response->add_results()->add_entities();
+      entity.set_label("LOC");
+      entity.set_score(0.5f);
+      entity.set_begin(2);
+      entity.set_end(4);
+    }
+    return grpc::Status::OK;
+  }
+
+  grpc::Status FillMask(grpc::ServerContext* /*context*/, const v1::FillMaskRequest* request,
+                        v1::FillMaskResponse* response) override {
+    fake_.filled = *request;
+    for (int i = 0; i < request->inputs_size(); ++i) {
+      v1::MaskedToken& mask = *response->add_results()->add_masks();
+      mask.set_position(3);
+      v1::Prediction& prediction = *mask.add_predictions();
+      prediction.set_token_id(17);
+      prediction.set_text("bank");
+      prediction.set_score(0.25f);
+    }
+    return grpc::Status::OK;
+  }
+
+ private:
+  static bool Fails(const std::string& text, google::rpc::Status& status) {
+    if (text != "bad") return false;
+    status.set_code(static_cast<int>(grpc::StatusCode::INVALID_ARGUMENT));
+    status.set_message("it is bad");
+    return true;
+  }
+
+  FakeServer& fake_;
+};
+
 class FakeServer::Health : public health::Health::Service {
  public:
   explicit Health(FakeServer& fake) : fake_(fake) {}
@@ -239,11 +311,13 @@ FakeServer::FakeServer()
     : on_encode(AnswerInputs),
       on_inspect(AnswerSelections),
       encoder_(std::make_unique<Encoder>(*this)),
+      tasks_(std::make_unique<Tasks>(*this)),
       health_service_(std::make_unique<Health>(*this)) {
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(encoder_.get());
+  builder.RegisterService(tasks_.get());
   builder.RegisterService(health_service_.get());
   server_ = builder.BuildAndStart();
   if (server_ == nullptr || port == 0) std::abort();

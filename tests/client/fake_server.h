@@ -9,6 +9,7 @@
 #include <string>
 
 #include "contexture/v1/encoder.grpc.pb.h"
+#include "contexture/v1/tasks.grpc.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 
 namespace contexture::test_support {
@@ -36,11 +37,18 @@ class FakeServer {
   std::atomic<int> encode_calls{0};
   // EncodeChunked sends the answer of on_encode row by row.
   std::atomic<int> chunked_calls{0};
+  // The last request of TaskService, whose methods answer an input "bad" with a bad result.
+  v1::ClassifyRequest classified;
+  v1::RerankRequest reranked;
+  v1::ClassifyTokensRequest tagged;
+  v1::FillMaskRequest filled;
 
  private:
   class Encoder;
+  class Tasks;
   class Health;
   std::unique_ptr<Encoder> encoder_;
+  std::unique_ptr<Tasks> tasks_;
   std::unique_ptr<Health> health_service_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;

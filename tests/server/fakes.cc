@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "absl/strings/str_split.h"
+#include "core/engine/top_predictions.h"
 
 namespace contexture::test_support {
 namespace {
@@ -59,7 +60,20 @@ void WriteLogits(absl::Span<const uint32_t> ids, const OutputSpec& spec, char* d
   }
 }
 
+// Of every mask token the first tokens of the vocabulary.
+void WritePredictions(absl::Span<const uint32_t> ids, const OutputSlot& slot) {
+  char* next = slot.destination;
+  for (uint32_t id : ids) {
+    for (int k = 0; id == slot.spec.head.token && k < slot.spec.head.top_k; ++k) {
+      const Prediction prediction = {static_cast<uint32_t>(k), 1.0f / static_cast<float>(k + 2)};
+      std::memcpy(next, &prediction, sizeof(prediction));
+      next += sizeof(prediction);
+    }
+  }
+}
+
 void WriteHeadSlot(absl::Span<const uint32_t> ids, const OutputSlot& slot) {
+  if (slot.spec.head.top_k > 0) return WritePredictions(ids, slot);
   if (slot.spec.head.rows != HeadRows::kEach) {
     return WriteLogits(ids, slot.spec, slot.destination);
   }
@@ -200,6 +214,12 @@ absl::StatusOr<Encoding> FakeTokenizer::EncodePair(absl::string_view first,
     AddSpecial(encoding.origins);
   }
   return encoding;
+}
+
+std::string FakeTokenizer::Decode(absl::Span<const uint32_t> ids) const {
+  std::string text;
+  for (uint32_t id : ids) text += "<" + std::to_string(id) + ">";
+  return text;
 }
 
 absl::StatusOr<std::unique_ptr<PairEncoder>> FakeTokenizer::NewPairEncoder(

@@ -16,6 +16,9 @@ namespace contexture::test_support {
 // The id whose sequence has a result that is not finite.
 inline constexpr uint32_t kPoisonId = 99;
 
+// The fake tokenizer's id of "[MASK]", and of all words of six bytes.
+inline constexpr uint32_t kMaskId = 16;
+
 EngineInfo FakeEngineInfo();  // hidden 4, vocabulary 100, 2 types, max_length 16, max_text_length 8
 
 // The logits that FakeEngine gives for the outputs of a head: of a sequence, or of a token alone.
@@ -24,8 +27,8 @@ float FakeLogit(const std::vector<uint32_t>& ids, int output);
 HeadConfig FakeClassifier(const std::vector<std::string>& labels);
 
 // Vectors that tell which ids they come from: element d of a token is 10 * id + d, pooled vectors
-// are the sum over the tokens, of spans over theirs. No normalisation. Another OFFSET, added to each
-// element, makes another model, which should have another fingerprint. Thread safe.
+// are the sum over the tokens, of spans over theirs. No normalisation. Another OFFSET, added to
+// each element, makes another model, which should have another fingerprint. Thread safe.
 class FakeEngine final : public Engine {
  public:
   explicit FakeEngine(EngineInfo info = FakeEngineInfo(), float offset = 0)
@@ -63,7 +66,12 @@ class FakeTokenizer final : public Tokenizer {
       absl::string_view first) const override;
   absl::StatusOr<std::vector<Token>> Tokenize(absl::string_view text,
                                               bool add_special_tokens) const override;
-  std::string TokenText(uint32_t id) const override { return "token " + std::to_string(id); }
+  std::string TokenText(uint32_t id) const override {
+    return id == kMaskId ? "[MASK]" : "token " + std::to_string(id);
+  }
+  std::string Decode(absl::Span<const uint32_t> ids) const override;
+  bool marks_subwords() const override { return false; }
+  int64_t unknown_id() const override { return -1; }
   uint32_t vocabulary_size() const override { return 100; }
 };
 

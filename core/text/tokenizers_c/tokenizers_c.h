@@ -42,6 +42,8 @@ typedef struct contexture_tokenizer_info {
   uint32_t single_special_tokens;  // added to a single text
   uint32_t pair_special_tokens;    // added to a pair
   bool has_pair_template;
+  bool marks_subwords;  // tokens within a word have a prefix of their own, such as "##"
+  int64_t unknown_id;   // of what the vocabulary does not know; -1: there is none
 } contexture_tokenizer_info;
 
 typedef struct contexture_text {
@@ -96,6 +98,11 @@ contexture_prepared* contexture_tokenizer_prepare(const contexture_tokenizer* to
                                                   contexture_text text,
                                                   contexture_tokenizer_error* error);
 void contexture_prepared_free(contexture_prepared* prepared);
+
+// The text of IDS, which are not null and LENGTH many, special tokens too, for
+// contexture_message_free; NULL: the crate fails.
+char* contexture_tokenizer_decode(const contexture_tokenizer* tokenizer, const uint32_t* ids,
+                                  size_t length);
 
 contexture_encoding* contexture_tokenizer_encode(const contexture_tokenizer* tokenizer,
                                                  const contexture_encode_request* request,

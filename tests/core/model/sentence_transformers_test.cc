@@ -103,15 +103,6 @@ TEST(ReadCrossEncoderConfigTest, TheModelTypeAndItsActivationCount) {
       StatusIs(kNotComputed, AllOf(HasSubstr("activation_fn"), HasSubstr("torch.nn.ReLU"))));
 }
 
-TEST(ReadMaskTokenTest, ATokenIsATextOrAnObjectWithContent) {
-  EXPECT_EQ(*ReadMaskToken(R"({"mask_token": "[MASK]"})", "f"), "[MASK]");
-  EXPECT_EQ(*ReadMaskToken(R"({"mask_token": {"content": "<mask>", "lstrip": true}})", "f"),
-            "<mask>");
-  EXPECT_EQ(*ReadMaskToken("{}", "f"), "");
-  EXPECT_THAT(ReadMaskToken(R"({"mask_token": 4})", "f"),
-              StatusIs(kInvalid, HasSubstr("f 'mask_")));
-}
-
 TEST(ReadSentenceModulesTest, PathsThatLeadOutAreRefused) {
   for (const char* path : {"..", "../x", "a/../../x", "a/.."}) {
     EXPECT_THAT(

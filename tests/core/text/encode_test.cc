@@ -154,6 +154,26 @@ TEST_F(EncodeTest, OriginsOfAPairSayWhichTextTheBytesAreOf) {
 }
 
 // The expected ids below are those of Python's tokenizers with enable_truncation.
+TEST_F(EncodeTest, APairOfATextThatWasTokenizedBeforeIsTheSamePair) {
+  const auto first = tokenizer_->NewPairEncoder("hello world a e");
+  ASSERT_THAT(first, IsOk());
+  for (const char* second : {"worlds", "a e", "a"}) {
+    for (const EncodeOptions& options : {EncodeOptions(), EncodeOptions{8, Truncation::kRight},
+                                         EncodeOptions{6, Truncation::kLeft}}) {
+      const auto pair = (*first)->Encode(second, options);
+      const auto whole = tokenizer_->EncodePair("hello world a e", second, options);
+      ASSERT_THAT(pair, IsOk());
+      ASSERT_THAT(whole, IsOk());
+      EXPECT_EQ(pair->ids, whole->ids) << second;
+      EXPECT_EQ(pair->type_ids, whole->type_ids) << second;
+      EXPECT_EQ(pair->original_length, whole->original_length) << second;
+    }
+  }
+  EXPECT_EQ((*first)->Encode("", {}).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(tokenizer_->NewPairEncoder("a\xff").status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
 TEST_F(EncodeTest, PairLosesTheTokensOfTheLongerTextFirst) {
   const auto right = tokenizer_->EncodePair("hello world a e", "a e", {8, Truncation::kRight});
   ASSERT_THAT(right, IsOk());

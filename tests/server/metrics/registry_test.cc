@@ -259,7 +259,8 @@ TEST(ServerMetricsTest, NothingThatIsRecordedAddsASeries) {
     const auto odd_code = static_cast<StatusCode>(code);
     for (Method method :
          {Method::kEncode, Method::kEncodeStream, Method::kTokenize, Method::kGetModel,
-          Method::kInspect, Method::kAttend, Method::kEncodeChunked}) {
+          Method::kInspect, Method::kAttend, Method::kEncodeChunked, Method::kClassify,
+          Method::kRerank, Method::kClassifyTokens, Method::kFillMask}) {
       metrics.RecordRequest(method, odd_code, absl::InfiniteDuration());
       metrics.RecordRequest(method, odd_code, absl::Seconds(-1));
     }

@@ -26,6 +26,8 @@ pub struct CInfo {
     single_special_tokens: u32,
     pair_special_tokens: u32,
     has_pair_template: bool,
+    marks_subwords: bool,
+    unknown_id: i64,
 }
 
 #[repr(C)]
@@ -130,6 +132,8 @@ pub extern "C" fn contexture_tokenizer_get_info(tokenizer: &Tokenizer) -> CInfo 
         single_special_tokens: tokenizer.single_special_tokens as u32,
         pair_special_tokens: tokenizer.pair_special_tokens as u32,
         has_pair_template: tokenizer.has_pair_template,
+        marks_subwords: tokenizer.marks_subwords(),
+        unknown_id: tokenizer.unknown_id().map_or(-1, i64::from),
     }
 }
 
@@ -138,6 +142,20 @@ pub extern "C" fn contexture_tokenizer_token(tokenizer: &Tokenizer, id: u32) -> 
     match guard(|| Ok(tokenizer.token(id))) {
         Ok(Some(token)) => CString::new(token.replace('\0', " ")).unwrap_or_default().into_raw(),
         _ => ptr::null_mut(),
+    }
+}
+
+/// # Safety
+/// `ids` points to `length` ids.
+#[no_mangle]
+pub unsafe extern "C" fn contexture_tokenizer_decode(
+    tokenizer: &Tokenizer,
+    ids: *const u32,
+    length: usize,
+) -> *mut c_char {
+    match guard(|| tokenizer.decode(std::slice::from_raw_parts(ids, length))) {
+        Ok(text) => CString::new(text.replace('\0', " ")).unwrap_or_default().into_raw(),
+        Err(_) => ptr::null_mut(),
     }
 }
 

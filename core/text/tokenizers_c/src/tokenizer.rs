@@ -98,6 +98,35 @@ impl Tokenizer {
         Ok(())
     }
 
+    /// Whether tokens within a word have a prefix of their own, such as "##".
+    pub fn marks_subwords(&self) -> bool {
+        match self.inner.get_model() {
+            ModelWrapper::WordPiece(model) => !model.continuing_subword_prefix.is_empty(),
+            ModelWrapper::BPE(model) => {
+                model.continuing_subword_prefix.as_ref().is_some_and(|prefix| !prefix.is_empty())
+            }
+            _ => false,
+        }
+    }
+
+    /// The id of what the vocabulary does not know.
+    pub fn unknown_id(&self) -> Option<u32> {
+        let model = self.inner.get_model();
+        match model {
+            ModelWrapper::WordPiece(inner) => model.token_to_id(&inner.unk_token),
+            ModelWrapper::WordLevel(inner) => model.token_to_id(&inner.unk_token),
+            ModelWrapper::BPE(inner) => {
+                inner.unk_token.as_ref().and_then(|unknown| model.token_to_id(unknown))
+            }
+            // The crate keeps the id of a Unigram to itself; everybody calls the token so.
+            ModelWrapper::Unigram(_) => model.token_to_id("<unk>"),
+        }
+    }
+
+    pub fn decode(&self, ids: &[u32]) -> Result<String, Failure> {
+        self.inner.decode(ids, false).map_err(failed)
+    }
+
     pub fn token(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
     }
