@@ -33,29 +33,47 @@ using Json = nlohmann::json;
 // positions that transformers rounds to float before it takes their sine; see docs/numerics.md.
 constexpr double kTolerance = 5e-5;
 
-// The committed file, or that of a longer sweep.
-std::string Stem() {
-  const char* given = std::getenv("CONTEXTURE_FAMILIES_GOLDEN");
-  return given == nullptr ? "tests/golden/families" : given;
-}
-const Json& Document() {
-  static const Json document =
-      Json::parse(test_support::ReadBytes(absl::StrCat(Stem(), ".json")).value());
-  return document;
-}
-const GoldenTensors& Tensors() {
-  static const GoldenTensors tensors(
-      test_support::ReadBytes(absl::StrCat(Stem(), ".safetensors")).value());
-  return tensors;
+// A file of cases and its tensors.
+struct Golden {
+  explicit Golden(const std::string& stem)
+      : cases(
+            Json::parse(test_support::ReadBytes(absl::StrCat(stem, ".json")).value()).at("cases")),
+        tensors(test_support::ReadBytes(absl::StrCat(stem, ".safetensors")).value()) {}
+  const Json* Find(const std::string& name) const {
+    const auto found = std::find_if(cases.begin(), cases.end(),
+                                    [&](const Json& c) { return c.at("name") == name; });
+    return found == cases.end() ? nullptr : &*found;
+  }
+  const Json cases;
+  const GoldenTensors tensors;
+};
+
+// The committed files, or that of a longer sweep.
+const std::vector<std::unique_ptr<Golden>>& Goldens() {
+  static const auto* goldens = [] {
+    auto* all = new std::vector<std::unique_ptr<Golden>>;
+    const char* given = std::getenv("CONTEXTURE_FAMILIES_GOLDEN");
+    if (given != nullptr) {
+      all->push_back(std::make_unique<Golden>(given));
+      return all;
+    }
+    all->push_back(std::make_unique<Golden>("tests/golden/families"));
+    all->push_back(std::make_unique<Golden>("tests/golden/families_wide"));
+    return all;
+  }();
+  return *goldens;
 }
 
 class FamiliesGoldenTest : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    const Json& cases = Document().at("cases");
-    const auto found = std::find_if(cases.begin(), cases.end(),
-                                    [](const Json& c) { return c.at("name") == GetParam(); });
-    ASSERT_NE(found, cases.end());
+    const Json* found = nullptr;
+    for (const auto& golden : Goldens()) {
+      if (found != nullptr) break;
+      found = golden->Find(GetParam());
+      golden_ = golden.get();
+    }
+    ASSERT_NE(found, nullptr);
     ASSERT_THAT(test_support::WriteGoldenModel(*found, directory_.path()), IsOk());
     Load(Precision::kFloat32);
     ReadSequences();
@@ -70,9 +88,9 @@ class FamiliesGoldenTest : public testing::TestWithParam<std::string> {
   }
 
   void ReadSequences() {
-    const auto ids = Tensors().Integers(GetParam() + ".ids");
+    const auto ids = golden_->tensors.Integers(GetParam() + ".ids");
     size_t first = 0;
-    for (int64_t length : Tensors().Integers(GetParam() + ".lengths")) {
+    for (int64_t length : golden_->tensors.Integers(GetParam() + ".lengths")) {
       sequences_.emplace_back(ids.begin() + first, ids.begin() + first + length);
       first += length;
     }
@@ -85,6 +103,7 @@ class FamiliesGoldenTest : public testing::TestWithParam<std::string> {
     return vectors.ok() ? *std::move(vectors) : std::vector<SequenceVectors>();
   }
 
+  const Golden* golden_ = nullptr;
   test_support::TemporaryDirectory directory_;
   std::unique_ptr<Engine> engine_;
   std::vector<std::vector<uint32_t>> sequences_;
@@ -95,8 +114,8 @@ TEST_P(FamiliesGoldenTest, VectorsAreThoseOfTransformers) {
   for (const SequenceVectors& vectors : Encode(/*together=*/true)) {
     tokens.insert(tokens.end(), vectors.tokens.begin(), vectors.tokens.end());
   }
-  const auto rows = Tensors().Integers(GetParam() + ".rows");
-  const auto expected = Tensors().Floats(GetParam() + ".vectors");
+  const auto rows = golden_->tensors.Integers(GetParam() + ".rows");
+  const auto expected = golden_->tensors.Floats(GetParam() + ".vectors");
   const size_t size = engine_->info().config.hidden_size;
   ASSERT_EQ(expected.size(), rows.size() * size);
   double worst = 0;
@@ -181,7 +200,7 @@ TEST_P(FamiliesGoldenTest, EveryPrecisionComputesTheFamilyWithTheSameBitsInEvery
 class PooledGoldenTest : public FamiliesGoldenTest {};
 
 TEST_P(PooledGoldenTest, PooledVectorsAreThoseOfSentenceTransformers) {
-  const auto expected = Tensors().Floats(GetParam() + ".pooled");
+  const auto expected = golden_->tensors.Floats(GetParam() + ".pooled");
   const std::vector<SequenceVectors> vectors = Encode(/*together=*/true);
   ASSERT_FALSE(vectors.empty());
   const size_t size = vectors[0].pooled.size();
@@ -192,22 +211,20 @@ TEST_P(PooledGoldenTest, PooledVectorsAreThoseOfSentenceTransformers) {
   }
 }
 
-std::vector<std::string> CaseNames() {
+std::vector<std::string> CaseNames(bool pooled) {
   std::vector<std::string> names;
-  for (const Json& c : Document().at("cases")) names.push_back(c.at("name"));
+  for (const auto& golden : Goldens()) {
+    for (const Json& c : golden->cases) {
+      const std::string name = c.at("name");
+      if (!pooled || golden->tensors.Contains(name + ".pooled")) names.push_back(name);
+    }
+  }
   return names;
 }
 
-std::vector<std::string> PooledCaseNames() {
-  std::vector<std::string> names = CaseNames();
-  std::erase_if(names,
-                [](const std::string& name) { return !Tensors().Contains(name + ".pooled"); });
-  return names;
-}
-
-INSTANTIATE_TEST_SUITE_P(Cases, PooledGoldenTest, testing::ValuesIn(PooledCaseNames()),
+INSTANTIATE_TEST_SUITE_P(Cases, PooledGoldenTest, testing::ValuesIn(CaseNames(/*pooled=*/true)),
                          [](const auto& param) { return param.param; });
-INSTANTIATE_TEST_SUITE_P(Cases, FamiliesGoldenTest, testing::ValuesIn(CaseNames()),
+INSTANTIATE_TEST_SUITE_P(Cases, FamiliesGoldenTest, testing::ValuesIn(CaseNames(/*pooled=*/false)),
                          [](const auto& param) { return param.param; });
 
 }  // namespace

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes tests/golden/families.{json,safetensors}: models of every family that Contexture must reproduce.
 
-    make_models.py [--out STEM] [--sweep SEEDS] [--only NAME]
+    make_models.py [--wide] [--out STEM] [--sweep SEEDS] [--only NAME]
 
 Each case is a small model of Hugging Face transformers with random weights, saved by transformers itself, so
 that config.json and tensor names are as users find them. Weights are not stored: element i of tensor t (in the
@@ -16,6 +16,8 @@ STEM.safetensors holds for case NAME:
   NAME.vectors  F32  [rows, hidden]: the last hidden states
   NAME.pooled   F32  [sequences, size]: what modules of sentence-transformers make of them, where the case has some
 
+--wide writes families_wide instead: the parts that act on heads, in models with heads of 32 and 64, which other
+kernels compute than those of families.
 --sweep makes every case once for each of SEEDS seeds; run families_golden_test with
 CONTEXTURE_FAMILIES_GOLDEN=STEM. Needs torch, transformers,
 sentence-transformers, safetensors and numpy.
@@ -166,6 +168,24 @@ CASES = {
 }
 LENGTHS = (1, 2, 17, 300)
 BUFFERS = (".inv_freq",)  # follow from the configuration
+WIDE = dict(hidden_size=64, intermediate_size=100, num_attention_heads=2)
+WIDE_BERT, WIDE_DECODER = {**BERT, **WIDE}, {**DECODER, **WIDE, "num_key_value_heads": 1}
+# Two queries of 32 elements share a key, or a head has 64.
+WIDE_CASES = {
+    "wide_mpnet": ("mpnet", WIDE_BERT, {}),
+    "wide_esm": ("esm", dict(WIDE_BERT, position_embedding_type="rotary", token_dropout=False, mask_token_id=4,
+                             emb_layer_norm_before=False), {"mask": 4}),
+    "wide_modernbert": ("modernbert", {**MODERN, **WIDE, "norm_bias": True}, {}),
+    "wide_gte": ("gte", dict(WIDE_BERT, type_vocab_size=0), {}),
+    "wide_jina_bert_v2": ("bert", dict(WIDE_BERT, feed_forward_type="geglu"), {"plain": "jina_bert"}),
+    "wide_eurobert": ("eurobert", dict(WIDE_DECODER, pad_token_id=0, mask_token_id=4), {}),
+    "wide_mistral": ("mistral", dict(WIDE_DECODER, head_dim=32, sliding_window=40), {}),
+    "wide_qwen3": ("qwen3", dict(WIDE_DECODER, head_dim=64), {}),
+    "wide_embedding_gemma": ("gemma3_text", {**GEMMA, **WIDE, "num_key_value_heads": 1, "head_dim": 64,
+                                             "use_bidirectional_attention": True}, {}),
+    "wide_gpt2": ("gpt2", dict(GPT2, n_embd=64, n_head=2), {}),
+    "wide_t5": ("t5", dict(T5, d_kv=32, feed_forward_proj="gated-gelu"), {"lengths": (1, 9, 40, 300)}),
+}
 
 
 def recipe(model_type, name, shape):
@@ -435,15 +455,17 @@ def make_case(name, case, seed, directory):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=HERE / "families", help="without a suffix")
+    parser.add_argument("--wide", action="store_true", help="families_wide")
+    parser.add_argument("--out", type=Path, help="without a suffix (default: families or families_wide)")
     parser.add_argument("--sweep", type=int, default=0, metavar="SEEDS", help="as many seeds for each case")
     parser.add_argument("--only", default="", metavar="NAME", help="only cases whose name contains NAME")
     arguments = parser.parse_args()
+    out = arguments.out or HERE / ("families_wide" if arguments.wide else "families")
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     cases, tensors = [], {}
-    for number, (name, case) in enumerate(CASES.items()):
+    for number, (name, case) in enumerate((WIDE_CASES if arguments.wide else CASES).items()):
         if arguments.only not in name:
             continue
         for seed in range(1, arguments.sweep + 1) if arguments.sweep else [number + 1]:
@@ -458,9 +480,9 @@ def main():
     size = len(text) + sum(tensor.nbytes for tensor in tensors.values())
     if size > MAX_BYTES and not arguments.sweep:
         sys.exit(f"the golden file has {size} bytes, {MAX_BYTES} are allowed")
-    arguments.out.with_suffix(".json").write_text(text)
-    save_file(tensors, arguments.out.with_suffix(".safetensors"))
-    arguments.out.with_suffix(".safetensors").chmod(0o644)
+    out.with_suffix(".json").write_text(text)
+    save_file(tensors, out.with_suffix(".safetensors"))
+    out.with_suffix(".safetensors").chmod(0o644)
     print(f"{len(cases)} cases, {size} bytes")
 
 

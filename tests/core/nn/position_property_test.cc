@@ -224,6 +224,37 @@ TEST_F(PositionPropertyTest, MixedPrecisionComputesWhatFloatDoes) {
   }
 }
 
+// Linear layers go over blocks of rows, which begin and end anywhere in a sequence.
+TEST_F(PositionPropertyTest, MixedPrecisionComputesSequencesLongerThanABlockOfRows) {
+  if (DetectIsa() < Isa::kAvx512Bf16) GTEST_SKIP() << "no bf16 here: " << Name(DetectIsa());
+  Load({.d_model = 64, .max_len = 1300, .positional_encoding = "rotary"});
+  std::vector<Ids> sequences;
+  for (size_t length : {700, 5, 1300}) {
+    sequences.emplace_back(length);
+    for (size_t i = 0; i < length; ++i) sequences.back()[i] = (i * i + length) % 50;
+  }
+  std::vector<Floats> want;
+  for (const Ids& ids : sequences) want.push_back(Encode(ids));
+  auto mixed = MixedEncoder::Create(model_.config, model_.weights, kernels::mixed::Format::kBf16);
+  ASSERT_THAT(mixed, IsOk());
+  encoder_ = *std::move(mixed);
+  Ids together;
+  Ids offsets = {0};
+  for (const Ids& ids : sequences) {
+    together.insert(together.end(), ids.begin(), ids.end());
+    offsets.push_back(static_cast<uint32_t>(together.size()));
+  }
+  const auto workspace = encoder_->NewWorkspace(static_cast<int>(together.size()));
+  encoder_->Run({together, {}, offsets}, {}, *workspace);
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const Floats alone = Encode(sequences[i]);
+    EXPECT_EQ(std::memcmp(workspace->hidden.data() + offsets[i] * size_t{64}, alone.data(),
+                          alone.size() * sizeof(float)),
+              0);
+    for (size_t e = 0; e < alone.size(); ++e) ASSERT_NEAR(alone[e], want[i][e], 0.2f) << i;
+  }
+}
+
 TEST_F(PositionPropertyTest, MixedPrecisionRefusesADecoder) {
   if (DetectIsa() < Isa::kAvx512Bf16) GTEST_SKIP() << "no bf16 here: " << Name(DetectIsa());
   Load({});
