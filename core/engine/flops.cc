@@ -6,6 +6,21 @@
 
 namespace contexture {
 
+namespace {
+
+// The scores of one head that a layer's softmax takes.
+double ScoresPerHead(const AttentionConfig& attention, int layer, int length) {
+  const int window = attention.LayerWindow(layer) == 0 ? length : attention.LayerWindow(layer);
+  double scores = 0;
+  for (int query = 0; query < length; ++query) {
+    const int before = std::min(query, window), after = std::min(length - 1 - query, window);
+    scores += 1 + before + (attention.causal ? 0 : after);
+  }
+  return scores;
+}
+
+}  // namespace
+
 double EncodeFlops(const EncoderConfig& config, int length) {
   const double hidden = config.hidden_size;
   const double query = config.attention.query_size(), key = config.attention.key_size();
@@ -19,9 +34,8 @@ double EncodeFlops(const EncoderConfig& config, int length) {
   const double relative = 1.0 * kinds * std::min(disentangled.num_rows, 2 * length - 1);
   if (config.embedding.projection) flops += 2.0 * length * config.embedding.size * hidden;
   for (int layer = 0; layer < config.num_layers; ++layer) {
-    const int window = config.attention.LayerWindow(layer);
-    const int keys = window == 0 ? length : std::min(length, 2 * window + 1);
-    flops += length * (linear + 4.0 * query * keys + 2.0 * query * relative);
+    flops += length * (linear + 2.0 * query * relative) +
+             4.0 * query * ScoresPerHead(config.attention, layer, length);
   }
   return flops;
 }

@@ -6,7 +6,7 @@
 namespace contexture {
 
 // Floating-point operations that the vectors of `length` tokens need: the linear layers and
-// attention over the sequence's own length. Padding never counts.
+// attention of each token to those that it sees. Padding never counts.
 double EncodeFlops(const EncoderConfig& config, int length);
 
 // Operations per second that one core reaches in the precision's product kernels, see
