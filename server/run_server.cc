@@ -29,7 +29,7 @@ struct Arguments {
   const char* const* argv;
 };
 
-// Reads the configuration anew and lets SERVER take its models.
+// Reads the configuration anew, takes the level of the log and lets SERVER take its models.
 void ReloadModels(const Arguments& arguments, Server& server, Logger& logger, const char* reason) {
   logger.Info("reload", {{"reason", reason}});
   const auto flags = ParseFlags(arguments.argc, arguments.argv, FromEnvironment);
@@ -38,6 +38,7 @@ void ReloadModels(const Arguments& arguments, Server& server, Logger& logger, co
     logger.Error("config_not_reloaded", {{"reason", std::string(flags.status().message())}});
     return;
   }
+  logger.SetLevel(flags->options.log_level);
   server.Reload(flags->options, [&logger](const absl::Status& status) {
     if (status.ok()) logger.Info("reloaded");
   });

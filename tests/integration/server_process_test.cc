@@ -13,6 +13,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "tests/integration/encode_call.h"
 #include "tests/integration/probes.h"
 #include "tests/support/status_matchers.h"
@@ -118,6 +119,35 @@ TEST(ServerProcessTest, MessageOverTheLimitIsRefusedAndOthersGoOn) {
   EXPECT_EQ(CallEncode(server->NewChannel(), request).status.error_code(),
             grpc::StatusCode::RESOURCE_EXHAUSTED);
   ExpectEncodes(*server);
+  ExpectStopsCleanly(*server);
+}
+
+// Whether the server's log has TEXT within the test's patience.
+bool AwaitLog(const ServerProcess& server, const std::string& text) {
+  const absl::Time end = absl::Now() + kExitTimeout;
+  while (absl::Now() < end) {
+    if (absl::StrContains(server.standard_error(), text)) return true;
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  return false;
+}
+
+TEST(ServerProcessTest, TheLogLevelFollowsTheConfigurationFile) {
+  const TemporaryDirectory model, directory;
+  ASSERT_THAT(WriteTinyBert(model.path()), IsOk());
+  const std::string config = directory.File("contexture.yaml");
+  ASSERT_THAT(test_support::WriteFile(config, "log-level: error\n"), IsOk());
+  const auto server =
+      ServerProcess::Serve(model.path(), {"--config=" + config, "--log-format=json"});
+  ASSERT_THAT(server->WaitUntilServing(), IsOk());
+  const v1::EncodeRequest no_inputs;
+  EXPECT_FALSE(CallEncode(server->NewChannel(), no_inputs).status.ok());
+  EXPECT_EQ(server->standard_error(), "");
+  ASSERT_THAT(test_support::WriteFile(config, "log-level: info\n"), IsOk());
+  server->Signal(SIGHUP);
+  ASSERT_TRUE(AwaitLog(*server, "\"event\":\"reloaded\"")) << server->standard_error();
+  EXPECT_FALSE(CallEncode(server->NewChannel(), no_inputs).status.ok());
+  EXPECT_TRUE(AwaitLog(*server, "\"reason\":\"NO_INPUTS\"")) << server->standard_error();
   ExpectStopsCleanly(*server);
 }
 
