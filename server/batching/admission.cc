@@ -41,13 +41,15 @@ absl::Status CheckDeadline(const TaskQueue& queue, const TaskQueue::Arriving& ar
                            const AdmissionSituation& situation) {
   const absl::Duration left = arriving.deadline - arriving.now;
   const Prediction prediction = Predict(queue, arriving, situation);
-  const absl::Duration done = prediction.done * (1 + situation.uncertainty);
+  const absl::Duration wait = prediction.wait * situation.wait_ratio;
+  const absl::Duration computation = prediction.done - prediction.wait;
+  const absl::Duration done = (wait + computation) * (1 + situation.uncertainty);
   if (left < absl::InfiniteDuration() && done > left * kUsableTime) {
-    return TooLate(absl::StrCat("it would be done too late: the predicted wait is ",
-                                Milliseconds(prediction.wait), ", the computation takes ",
-                                Milliseconds(prediction.done - prediction.wait),
-                                ", and the deadline is in ", Milliseconds(left)),
-                   done - left * kUsableTime);
+    return TooLate(
+        absl::StrCat("it would be done too late: the predicted wait is ", Milliseconds(wait),
+                     ", the computation takes ", Milliseconds(computation),
+                     ", and the deadline is in ", Milliseconds(left)),
+        done - left * kUsableTime);
   }
   const absl::Duration slack = queue.SlackBehind(arriving);
   const absl::Duration delay = situation.running + arriving.cost + AloneOnItsWorker(situation);

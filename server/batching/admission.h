@@ -18,6 +18,8 @@ struct AdmissionSituation {
   absl::Duration last_batch = absl::ZeroDuration();
   // Mean relative error of what is predicted.
   double uncertainty = 0;
+  // By how much nearly all waits lately were longer than predicted, as a factor.
+  double wait_ratio = 1;
 };
 
 struct Prediction {
@@ -29,7 +31,7 @@ struct Prediction {
 Prediction Predict(const TaskQueue& queue, const TaskQueue::Arriving& arriving,
                    const AdmissionSituation& situation);
 
-// RESOURCE_EXHAUSTED with a Refusal: the work would be done, with the usual error, after nine
+// RESOURCE_EXHAUSTED with a Refusal: the work would be done, with the usual errors, after nine
 // tenths of the time to its deadline, or would make work of its tenant late that was admitted and
 // has a later deadline. The tenth is what remains for work that arrives later with an earlier
 // deadline, and for errors of the prediction that are not usual. The message has the predicted

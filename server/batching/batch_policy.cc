@@ -31,7 +31,7 @@ class BatchFormer {
     while (tokens_ < budget && !queue_.empty(traffic_class)) {
       const TaskQueue::Index index = queue_.Next(traffic_class);
       const PendingTask task = queue_.Peek(index);
-      const bool expired = task.deadline <= now_;
+      const bool expired = task.deadline <= now_ || IsLate(task, {}, task.deadline);
       if (task.cancelled || expired) {
         if (dropped_++ == options_.max_dropped) break;
         auto& dropped = task.cancelled ? departures_.cancelled : departures_.expired;
@@ -39,8 +39,12 @@ class BatchFormer {
       } else if (tokens_ > 0 && task.model != model_) {
         if (of_other_models_++ == options_.max_of_other_models) break;
         queue_.SetAside(index);
+      } else if (tokens_ > 0 && IsLate(task, size_, std::min(task.deadline, earliest_))) {
+        break;  // the next batch is in time for it, or nothing is
       } else if (tokens_ == 0 || tokens_ + task.tokens <= budget) {
         tokens_ += task.tokens;
+        size_ = {.tokens = tokens_, .squares = size_.squares + task.squares};
+        earliest_ = std::min(earliest_, task.deadline);
         model_ = task.model;
         departures_.taken.push_back(queue_.Remove(index, Leaving::kCharged));
       } else {
@@ -52,12 +56,22 @@ class BatchFormer {
   }
 
  private:
+  // Whether a batch of SIZE, computed now together with TASK, would be answered after DEADLINE.
+  bool IsLate(const PendingTask& task, const BatchSize& size, absl::Duration deadline) const {
+    if (task.model == nullptr || deadline == absl::InfiniteDuration()) return false;
+    const absl::Duration time = task.model->costs.Predict(
+        {.tokens = size.tokens + task.tokens, .squares = size.squares + task.squares});
+    return now_ + time + options_.answer_time > deadline;
+  }
+
   TaskQueue& queue_;
   const absl::Duration now_;
   const BatchPolicyOptions& options_;
   Departures& departures_;
   int64_t tokens_ = 0;
-  const ModelGeneration* model_ = nullptr;  // of what was taken
+  BatchSize size_;                                      // of what was taken
+  absl::Duration earliest_ = absl::InfiniteDuration();  // deadline of it
+  const ModelGeneration* model_ = nullptr;              // of what was taken
   int dropped_ = 0;
   int of_other_models_ = 0;
 };

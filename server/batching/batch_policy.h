@@ -23,6 +23,8 @@ struct BatchPolicyOptions {
   // The same for tasks of other models than the batch's. More, so that a batch fills while the
   // tasks of some models alternate.
   int max_of_other_models = 256;
+  // From the end of a computation until the caller has its answer.
+  absl::Duration answer_time = absl::Milliseconds(2);
   // Dead tasks that leave in one decision. Bounds the time under the caller's lock.
   int max_dropped = 256;
 };
@@ -35,12 +37,14 @@ struct BatchSituation {
 // Moves the tasks of the next batch, and the dead ones met on the way, from QUEUE to DEPARTURES. No
 // task taken at all: there is nothing to compute now; when something was dropped, ask again.
 //
-// Expired and cancelled tasks are dropped before they take up a place. A batch is of the class
+// Cancelled tasks, and those that could not be answered in time even if they were computed alone
+// now, are dropped before they take up a place. A batch is of the class
 // whose turn it is: a small interactive batch is not filled up with bulk work, which would make it
 // slow. The first live task is always taken, and its model is the batch's; then the batch fills in
-// the order of the queue; a task of another model or that does not fit is passed over. That is
-// first fit, which keeps the order: no task of a tenant starts in a later batch than it would if
-// each batch ended at the first task that does not fit.
+// the order of the queue, until one more would make those that it has late; a task of another model
+// or that does not fit is passed over. That is first fit, which keeps the order: no task of a
+// tenant starts in a later batch than it would if each batch ended at the first task that does not
+// fit.
 void TakeBatch(TaskQueue& queue, const BatchSituation& situation, const BatchPolicyOptions& options,
                Departures& departures);
 

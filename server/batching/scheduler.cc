@@ -9,6 +9,10 @@
 namespace contexture {
 namespace {
 
+// Shorter waits say nothing about the prediction: what it left out is as long.
+constexpr absl::Duration kShortestTelling = absl::Milliseconds(10);
+constexpr double kWaitQuantile = 0.99, kRatioStep = 0.02, kLargestRatio = 2;
+
 BatchSize SizeOf(const Task& task) {
   const int64_t tokens = task.tokens();
   return {.tokens = tokens, .squares = task.work ? 0 : tokens * tokens};
@@ -22,7 +26,9 @@ Scheduler::Scheduler(const SchedulerOptions& options)
       batch_size_({.target = options.target_p99,
                    .smallest = options.policy.min_share_tokens,
                    .largest = options.policy.max_batch_tokens}),
-      workers_(options.num_workers) {}
+      workers_(options.num_workers) {
+  wait_ratios_.fill(1);
+}
 
 absl::Status Scheduler::Schedule(absl::Span<Task> tasks, absl::Duration now) {
   CTX_RETURN_IF_ERROR(Admit(tasks, now));
@@ -45,7 +51,18 @@ absl::Duration Scheduler::Running(absl::Duration now) const {
   return running;
 }
 
-absl::Status Scheduler::Admit(absl::Span<const Task> tasks, absl::Duration now) const {
+// Follows the ratio that 99 of 100 waits do not exceed: a step up for each that does weighs as much
+// as 99 steps down (stochastic approximation of a quantile: Robbins, Monro 1951).
+void Scheduler::LearnWait(const QueuedTask& task, absl::Duration now) {
+  const absl::Duration predicted = task.task.predicted_wait;
+  if (predicted < kShortestTelling) return;
+  double& ratio = wait_ratios_[static_cast<size_t>(task.task.traffic_class)];
+  const bool longer = now - task.enqueued > predicted * ratio;
+  ratio = std::clamp(ratio + (longer ? kWaitQuantile : kWaitQuantile - 1) * kRatioStep, 1.0,
+                     kLargestRatio);
+}
+
+absl::Status Scheduler::Admit(absl::Span<Task> tasks, absl::Duration now) const {
   const Task& first = tasks.front();
   if (first.deadline <= now) {
     return absl::DeadlineExceededError("the deadline passed before the request was scheduled");
@@ -66,14 +83,17 @@ absl::Status Scheduler::Admit(absl::Span<const Task> tasks, absl::Duration now) 
   const int64_t last = std::max(longest, full);
   const CostModel& costs = first.model->costs;
   const BatchSize last_batch = {.tokens = last, .squares = last * longest_sequence};
-  const AdmissionSituation situation{.running = Running(now),
-                                     .workers = static_cast<int>(workers_.size()),
-                                     .last_batch = costs.Predict(last_batch),
-                                     .uncertainty = costs.uncertainty()};
+  const AdmissionSituation situation{
+      .running = Running(now),
+      .workers = static_cast<int>(workers_.size()),
+      .last_batch = costs.Predict(last_batch),
+      .uncertainty = costs.uncertainty(),
+      .wait_ratio = wait_ratios_[static_cast<size_t>(first.traffic_class)]};
+  const absl::Duration wait = Predict(queue_, arriving, situation).wait;
+  for (Task& task : tasks) task.predicted_wait = wait;
   const absl::Status room = queue_.CheckRoom(tasks);
   if (room.ok()) return CheckDeadline(queue_, arriving, situation);
   // Half of what waits now is gone by then.
-  const absl::Duration wait = Predict(queue_, arriving, situation).wait;
   return MakeRefusal({.reason = Refusal::Reason::kQueueFull, .retry_after = wait / 2},
                      room.message());
 }
@@ -81,15 +101,19 @@ absl::Status Scheduler::Admit(absl::Span<const Task> tasks, absl::Duration now) 
 void Scheduler::Take(int worker, absl::Duration now, Departures& departures) {
   const auto idle = std::count_if(workers_.begin(), workers_.end(),
                                   [](const Worker& other) { return other.idle; });
-  const size_t before = departures.taken.size();
+  const size_t before = departures.taken.size(), expired = departures.expired.size();
   BatchPolicyOptions policy = policy_;
   policy.max_batch_tokens = batch_size_.tokens();
   TakeBatch(queue_, {.now = now, .idle_workers = static_cast<int>(idle)}, policy, departures);
+  for (size_t i = expired; i < departures.expired.size(); ++i) {
+    LearnWait(departures.expired[i], now);
+  }
   BatchSize size;
   Worker& taker = workers_[worker];
   for (size_t i = before; i < departures.taken.size(); ++i) {
     const auto& [task, enqueued] = departures.taken[i];
     const BatchSize part = SizeOf(task);
+    LearnWait(departures.taken[i], now);
     size.tokens += part.tokens;
     size.squares += part.squares;
     if (task.traffic_class == TrafficClass::kInteractive) taker.enqueued.push_back(enqueued);

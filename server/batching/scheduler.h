@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -55,7 +56,9 @@ class Scheduler {
     std::vector<absl::Duration> enqueued = {};         // of its interactive tasks
   };
 
-  absl::Status Admit(absl::Span<const Task> tasks, absl::Duration now) const;
+  // Sets the tasks' predicted waits.
+  absl::Status Admit(absl::Span<Task> tasks, absl::Duration now) const;
+  void LearnWait(const QueuedTask& task, absl::Duration now);
   // What the task adds to the work of all workers together.
   absl::Duration CostOf(const Task& task) const;
   absl::Duration Running(absl::Duration now) const;  // see AdmissionSituation
@@ -64,6 +67,8 @@ class Scheduler {
   TaskQueue queue_;
   BatchSizeController batch_size_;
   std::vector<Worker> workers_;
+  // See AdmissionSituation; by class.
+  std::array<double, kNumTrafficClasses> wait_ratios_;
 };
 
 }  // namespace contexture

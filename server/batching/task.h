@@ -57,6 +57,8 @@ struct Task {
   // (server/batching/result_cache.h), to which whoever adds a field that changes results adds it.
   bool shareable = false;
   absl::Duration deadline = absl::InfiniteDuration();  // on Clock; past it the task is dropped
+  // Until it begins, as it was predicted when it was admitted; set by the Scheduler.
+  absl::Duration predicted_wait = absl::ZeroDuration();
   TrafficClass traffic_class = TrafficClass::kInteractive;
   uint16_t tenant = 0;  // below kTenantSlots; see TenantSlot
   // Set by whoever no longer wants the result (a cancelled call); may be null. Its address names

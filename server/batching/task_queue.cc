@@ -141,6 +141,7 @@ TaskQueue::Index TaskQueue::Next(TrafficClass traffic_class) const {
 PendingTask TaskQueue::Peek(Index index) const {
   const Task& task = pool_[index].queued.task;
   return {.tokens = task.tokens(),
+          .squares = task.work ? 0 : task.tokens() * task.tokens(),
           .deadline = task.deadline,
           .cancelled = task.cancelled != nullptr && task.cancelled->load(std::memory_order_relaxed),
           .model = task.model.get()};

@@ -31,6 +31,7 @@ struct QueueOptions {
 // What the batch policy needs to know of a task.
 struct PendingTask {
   int64_t tokens = 0;
+  int64_t squares = 0;  // see BatchSize
   absl::Duration deadline = absl::InfiniteDuration();
   bool cancelled = false;
   const ModelGeneration* model = nullptr;

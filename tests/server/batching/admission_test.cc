@@ -70,6 +70,15 @@ TEST_F(AdmissionTest, TenthOfTheTimeIsKeptFree) {
               StatusIs(absl::StatusCode::kResourceExhausted, testing::_));
 }
 
+TEST_F(AdmissionTest, WaitsThatAreLongerThanPredictedNeedMoreTime) {
+  ASSERT_THAT(Push(queue_, {{.tokens = 100, .deadline = Ms(150)}}), IsOk());
+  // A wait of 100 ms and a batch of 40 ms; 180 ms are usable.
+  const TaskQueue::Arriving arriving = {.deadline = Ms(200), .cost = Ms(40)};
+  EXPECT_THAT(CheckDeadline(queue_, arriving, {.last_batch = Ms(40), .wait_ratio = 1.4}), IsOk());
+  EXPECT_THAT(CheckDeadline(queue_, arriving, {.last_batch = Ms(40), .wait_ratio = 1.5}),
+              StatusIs(absl::StatusCode::kResourceExhausted, testing::_));
+}
+
 TEST_F(AdmissionTest, UncertainPredictionsNeedMoreTime) {
   ASSERT_THAT(Push(queue_, {{.tokens = 100, .deadline = Ms(150)}}), IsOk());
   const TaskQueue::Arriving arriving = {.deadline = Ms(200), .cost = Ms(60)};

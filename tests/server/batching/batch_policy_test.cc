@@ -224,6 +224,41 @@ TEST_F(BatchPolicyTest, SmallBatchIsToppedUpWithItsOwnModelOnly) {
   EXPECT_THAT(Take(), ElementsAre(1));
 }
 
+// Whose batches take a millisecond a token.
+std::shared_ptr<ModelGeneration> ModelOfKnownCost() {
+  std::vector<CostSample> samples;
+  for (int64_t tokens : {16, 64, 256, 512}) {
+    samples.push_back({.size = {.tokens = tokens}, .time = absl::Milliseconds(tokens)});
+  }
+  return std::make_shared<ModelGeneration>(nullptr, 1, CostModel(samples));
+}
+
+TEST_F(BatchPolicyTest, TaskThatCannotBeInTimeIsDroppedBeforeItIsComputed) {
+  const auto model = ModelOfKnownCost();
+  Add({.tokens = 50, .deadline = kNow + absl::Milliseconds(45), .model = model});
+  Add({.tokens = 50, .deadline = kNow + absl::Milliseconds(60), .model = model});
+  EXPECT_THAT(Take(), ElementsAre(1));
+  EXPECT_THAT(Numbers(departures_.expired), ElementsAre(0));
+}
+
+TEST_F(BatchPolicyTest, BatchEndsBeforeItIsTooLongForOneOfItsDeadlines) {
+  const auto model = ModelOfKnownCost();
+  for (int i = 0; i < 4; ++i) {
+    Add({.tokens = 50, .deadline = kNow + absl::Milliseconds(120 + i), .model = model});
+  }
+  Add({.tokens = 50, .model = model});
+  EXPECT_THAT(Take(), ElementsAre(0, 1));
+  EXPECT_THAT(departures_.expired, IsEmpty());
+}
+
+TEST_F(BatchPolicyTest, TasksWithoutDeadlineMakeNoneLate) {
+  const auto model = ModelOfKnownCost();
+  Add({.tokens = 50, .deadline = kNow + absl::Milliseconds(80), .model = model});
+  for (int i = 0; i < 4; ++i) Add({.tokens = 50, .model = model});
+  EXPECT_THAT(Take(), ElementsAre(0));
+  EXPECT_THAT(Take(), ElementsAre(1, 2, 3, 4));
+}
+
 TEST_F(BatchPolicyTest, SearchPastOtherModelsIsBounded) {
   const auto one = AModel(), other = AModel();
   Add({.tokens = 1, .model = one});
