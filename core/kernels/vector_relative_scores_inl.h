@@ -14,12 +14,13 @@ struct QueryRange {
 // Columns [begin, end) of a product's result, both those of vectors.
 struct ProductColumns {
   int begin, end;
+  float* result;
   int stride;  // of the result
 };
 
 // result[r][column] = sum over k of a[r][k] * b[k][column] for kTileRows rows.
 inline void MultiplyRows(const float* const* a, const float* b, int b_stride, int depth,
-                         const ProductColumns& columns, float* result) {
+                         const ProductColumns& columns) {
   constexpr int kWide = F32::kTileVectors;
   int c = columns.begin;
   for (; c + kWide * F32::kLanes <= columns.end; c += kWide * F32::kLanes) {
@@ -27,7 +28,8 @@ inline void MultiplyRows(const float* const* a, const float* b, int b_stride, in
     MultiplyTile<F32::kTileRows, kWide>(a, b + c, b_stride, depth, tile);
     for (int r = 0; r < F32::kTileRows; ++r) {
       for (int v = 0; v < kWide; ++v) {
-        tile[r][v].Store(result + static_cast<size_t>(r) * columns.stride + c + v * F32::kLanes);
+        tile[r][v].Store(columns.result + static_cast<size_t>(r) * columns.stride + c +
+                         v * F32::kLanes);
       }
     }
   }
@@ -35,7 +37,7 @@ inline void MultiplyRows(const float* const* a, const float* b, int b_stride, in
     F32 tile[F32::kTileRows][1];
     MultiplyTile<F32::kTileRows, 1>(a, b + c, b_stride, depth, tile);
     for (int r = 0; r < F32::kTileRows; ++r) {
-      tile[r][0].Store(result + static_cast<size_t>(r) * columns.stride + c);
+      tile[r][0].Store(columns.result + static_cast<size_t>(r) * columns.stride + c);
     }
   }
 }
@@ -79,8 +81,8 @@ inline void PreparePositionQueries(const AttentionArgs& args, const AttentionScr
       position[r] = relative.queries + static_cast<size_t>(used) * relative.query_stride;
     }
     MultiplyRows(position, s.key_transposed + key, s.key_stride, args.head_size,
-                 {0, columns, kRelativeTile},
-                 scratch.tile + static_cast<size_t>(row - rows.begin) * kRelativeTile);
+                 {0, columns, scratch.tile + static_cast<size_t>(row - rows.begin) * kRelativeTile,
+                  kRelativeTile});
   }
   const float* tile = scratch.tile - static_cast<ptrdiff_t>(rows.begin) * kRelativeTile;
   for (int r = 0; r < queries.count; ++r) {
@@ -114,9 +116,9 @@ inline void MultiplyPositionKeys(const AttentionArgs& args, const AttentionScrat
   const RowRange rows = UsedRows(relative, keys.begin - (queries.first + queries.count - 1),
                                  keys.end - 1 - queries.first);
   const ProductColumns columns = {rows.begin / F32::kLanes * F32::kLanes,
-                                  RoundUp(rows.end, F32::kLanes), relative.key_stride};
-  MultiplyRows(query, relative.keys, relative.key_stride, args.head_size, columns,
-               CutRelative(args, s).position);
+                                  RoundUp(rows.end, F32::kLanes), CutRelative(args, s).position,
+                                  relative.key_stride};
+  MultiplyRows(query, relative.keys, relative.key_stride, args.head_size, columns);
 }
 
 // The scores of a tile of QUERIES and KEYS, whole vectors, grow by those of relative positions.

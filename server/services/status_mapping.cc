@@ -21,6 +21,7 @@ constexpr absl::Duration kQueueRetry = absl::Milliseconds(250);
 // A load balancer needs about this time to send the caller elsewhere.
 constexpr absl::Duration kUnavailableRetry = absl::Seconds(1);
 
+// A row a reason. NOLINTNEXTLINE(readability-function-size)
 const std::array<ErrorRow, kNumErrorReasons>& Table() {
   static const std::array<ErrorRow, kNumErrorReasons> table = {{
       {Reason::kMalformedMessage, "MALFORMED_MESSAGE", Code::kInvalidArgument, kNoRetry},

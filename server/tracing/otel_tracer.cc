@@ -144,6 +144,7 @@ class CallSampler final : public sdk::Sampler {
       : calls_(sdk::ParentBasedSamplerFactory::Create(
             std::shared_ptr<sdk::Sampler>(sdk::TraceIdRatioBasedSamplerFactory::Create(ratio)))) {}
 
+  // The library's signature. NOLINTNEXTLINE(readability-function-size)
   sdk::SamplingResult ShouldSample(
       const otel::trace::SpanContext& parent, otel::trace::TraceId trace_id,
       otel::nostd::string_view name, otel::trace::SpanKind kind,
