@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/base/status_macros.h"
+#include "core/engine/space_fingerprint.h"
 
 namespace contexture {
 namespace {
@@ -80,7 +81,7 @@ absl::StatusOr<std::vector<CostSample>> WarmUp(const Engine& engine, const Clock
 absl::StatusOr<LoadedModel> LoadModel(const LoadRequest& request, const ServerOptions& options) {
   CTX_ASSIGN_OR_RETURN(ModelDirectory directory, LoadModelDirectory(request.directory));
   LoadedModel loaded;
-  if (directory.fingerprint == request.unless_fingerprint) return loaded;
+  if (IsSpaceOf(request.unless_fingerprint, directory.fingerprint)) return loaded;
   if (!directory.tokenizer_path.empty()) {
     CTX_ASSIGN_OR_RETURN(loaded.tokenizer, LoadTokenizer(directory.tokenizer_path));
   }

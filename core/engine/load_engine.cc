@@ -14,6 +14,7 @@
 #include "core/engine/encoder_engine.h"
 #include "core/engine/pooling.h"
 #include "core/engine/probes.h"
+#include "core/engine/space_fingerprint.h"
 #include "core/model/token_sequences.h"
 #include "core/nn/float_encoder.h"
 #include "core/nn/float_encoder_decoder.h"
@@ -114,7 +115,7 @@ absl::StatusOr<std::unique_ptr<EncoderEngine>> LoadPrecision(const ModelDirector
   info.precision = std::string(Name(precision));
   info.precision_reason = "asked for";
   info.isa = std::string(Name(isa));
-  info.fingerprint = directory.fingerprint;
+  CTX_ASSIGN_OR_RETURN(info.fingerprint, SpaceFingerprint(directory.fingerprint, precision));
   auto engine = std::make_unique<EncoderEngine>(std::move(info), std::move(encoder), isa);
   engine->SetPooling(std::move(pooling));
   return engine;
