@@ -330,9 +330,9 @@ void Server::SetServing(bool serving) {
 }
 
 void Server::ShutDown(absl::Duration grace) {
+  encoder_.Drain();  // first: health says already that nothing is taken, and the others may block
   self_probe_.reset();
   if (serving_ != nullptr) serving_->manager.Stop();
-  encoder_.Drain();
   orca_.Shutdown();
   reflection_.Shutdown();
   health_.Shutdown();
