@@ -1,27 +1,18 @@
 #include "client/cli/encode_options.h"
 
-#include <map>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "client/cli/choice.h"
 
 namespace contexture::cli {
 namespace {
 
 // A table that a person can still read.
 constexpr size_t kMaxSimilarityInputs = 50;
-
-// An option whose words stand for the values of an enum.
-template <typename Enum, typename Set>
-void AddChoice(CLI::App& app, const std::string& name, const std::map<std::string, Enum>& choices,
-               const std::string& description, Set set) {
-  app.add_option_function<std::string>(
-         name, [choices, set](const std::string& word) { set(choices.at(word)); }, description)
-      ->check(CLI::IsMember(choices));
-}
 
 void AddOutputSpecOptions(CLI::App& app, EncodeOptions& options) {
   v1::OutputSpec& output = options.output;
