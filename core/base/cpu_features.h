@@ -13,7 +13,7 @@ struct CpuFeatures {
   bool avx2 = false, fma = false, f16c = false;
   bool avx512f = false, avx512bw = false, avx512dq = false, avx512vl = false;
   bool avx512_vnni = false, avx512_bf16 = false;
-  bool amx_tile = false, amx_bf16 = false, amx_palette_1 = false;
+  bool amx_tile = false, amx_bf16 = false, amx_int8 = false, amx_palette_1 = false;
   bool tile_permission = false;  // the kernel granted the tile data to this process
 };
 

@@ -55,6 +55,7 @@ CpuFeatures ReadFeatures() {
   features.avx512_vnni = HasBit(ecx, 11);
   features.amx_bf16 = HasBit(edx, 22);
   features.amx_tile = HasBit(edx, 24);
+  features.amx_int8 = HasBit(edx, 25);
   if (last_subleaf >= 1 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0) {
     features.avx512_bf16 = HasBit(eax, 5);
   }
@@ -115,7 +116,8 @@ Isa BestIsa(const CpuFeatures& cpu) {
   if (!avx512 || !granted(kZmmState)) return Isa::kAvx2;
   if (!cpu.avx512_vnni) return Isa::kAvx512;
   if (!cpu.avx512_bf16) return Isa::kAvx512Vnni;
-  const bool amx = cpu.amx_tile && cpu.amx_bf16 && cpu.amx_palette_1 && cpu.tile_permission;
+  const bool amx = cpu.amx_tile && cpu.amx_bf16 && cpu.amx_int8 && cpu.amx_palette_1 &&
+                   cpu.tile_permission;
   return amx && granted(kTileState) ? Isa::kAmx : Isa::kAvx512Bf16;
 }
 

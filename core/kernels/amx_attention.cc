@@ -230,14 +230,18 @@ class Attention {
     const int head = item / items_per_head_, first = item % items_per_head_ * kRows;
     for (int r = 0; r < RowsOf(item); ++r) {
       const Vector inverse = _mm512_set1_ps(s_.inverse[item & 1][r]);
-      uint16_t* to =
-          args_.context + static_cast<size_t>(first + r) * args_.context_stride + head * kHead;
+      const size_t at = static_cast<size_t>(first + r) * args_.context_stride + head * kHead;
 #pragma GCC unroll 2
       for (int step = 0; step < kSteps; ++step) {
         const float* from = s_.context + r * kHead + step * 32;
-        _mm512_storeu_si512(to + step * 32,
-                            Narrow(_mm512_mul_ps(inverse, _mm512_load_ps(from)),
-                                   _mm512_mul_ps(inverse, _mm512_load_ps(from + 16))));
+        const Vector low = _mm512_mul_ps(inverse, _mm512_load_ps(from));
+        const Vector high = _mm512_mul_ps(inverse, _mm512_load_ps(from + 16));
+        if (args_.context != nullptr) {
+          _mm512_storeu_si512(args_.context + at + step * 32, Narrow(low, high));
+        } else {
+          _mm512_storeu_ps(args_.float_context + at + step * 32, low);
+          _mm512_storeu_ps(args_.float_context + at + step * 32 + 16, high);
+        }
       }
     }
   }
@@ -257,7 +261,7 @@ void AttendHeads(const AttentionArgs& args) {
   const bool masked = args.causal || args.window != 0;
   const bool biased = args.alibi_slopes != nullptr || args.distance_bias != nullptr;
   const bool grouped = args.key_value_heads != 0 && args.key_value_heads != args.heads;
-  if (masked || biased || grouped || args.context == nullptr || args.head_size > 64) {
+  if (masked || biased || grouped || args.head_size > 64) {
     return avx512::AttendHeads(args);
   }
   if (args.head_size == 32) {

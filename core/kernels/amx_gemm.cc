@@ -206,15 +206,6 @@ void FloatGemmOf(const GemmArgs& g, const FloatOutput& out) {
   });
 }
 
-struct alignas(64) TileConfig {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t column_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-const TileConfig kTileConfig;
-
 }  // namespace
 
 void GemmActivation(Format format, const GemmArgs& gemm, const ActivationOutput& output) {
@@ -226,9 +217,5 @@ void GemmFloat(Format format, const GemmArgs& gemm, const FloatOutput& output) {
   format == Format::kBf16 ? FloatGemmOf<Format::kBf16>(gemm, output)
                           : FloatGemmOf<Format::kSplit>(gemm, output);
 }
-
-// Through assembly: GCC 12 drops the stores to a configuration that only _tile_loadconfig reads.
-void AcquireTiles() { asm volatile("ldtilecfg %0" ::"m"(kTileConfig)); }
-void ReleaseTiles() { asm volatile("tilerelease" ::); }
 
 }  // namespace contexture::kernels::mixed::amx

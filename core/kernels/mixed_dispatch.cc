@@ -27,10 +27,14 @@ const Kernels* GetKernels(Format format, Isa isa) {
   static constexpr Kernels kInt8 = {
       Isa::kAvx512Bf16,    vnni::GemmActivation, vnni::GemmFloat, vnni::NormRows,
       avx512::AttendHeads, vnni::ConvertRows,    [] {},           [] {}};
+  static constexpr Kernels kInt8Amx = {
+      Isa::kAmx,        amx_int8::GemmActivation, amx_int8::GemmFloat, vnni::NormRows,
+      amx::AttendHeads, vnni::ConvertRows,        amx::AcquireTiles,   amx::ReleaseTiles};
   static constexpr Kernels kInt8WithoutBf16 = {
       Isa::kAvx512Vnni, vnni::GemmActivation, vnni::GemmFloat, vnni::NormRows,
       nullptr,          vnni::ConvertRows,    [] {},           [] {}};
   if (format == Format::kInt8) {
+    if (isa >= Isa::kAmx) return &kInt8Amx;
     if (isa >= Isa::kAvx512Bf16) return &kInt8;
     return isa >= Isa::kAvx512Vnni ? &kInt8WithoutBf16 : nullptr;
   }

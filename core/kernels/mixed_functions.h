@@ -19,6 +19,11 @@ void AcquireTiles();
 void ReleaseTiles();
 }  // namespace amx
 
+namespace amx_int8 {  // Format::kInt8 alone; the same bits as vnni
+void GemmActivation(Format format, const GemmArgs& gemm, const ActivationOutput& output);
+void GemmFloat(Format format, const GemmArgs& gemm, const FloatOutput& output);
+}  // namespace amx_int8
+
 namespace avx512 {  // AVX-512 BF16; Format::kBf16 alone
 void GemmActivation(Format format, const GemmArgs& gemm, const ActivationOutput& output);
 void GemmFloat(Format format, const GemmArgs& gemm, const FloatOutput& output);

@@ -7,7 +7,11 @@
 #include "core/kernels/mixed_simd.h"
 
 #define CTX_MIXED_ISA vnni
+// Each builds on the one before.
+// clang-format off
 #include "core/kernels/avx512_gemm_inl.h"
+#include "core/kernels/int8_rows_inl.h"
+// clang-format on
 
 namespace contexture::kernels::mixed::vnni {
 namespace {
@@ -15,14 +19,6 @@ namespace {
 struct Int8Product {
   using Sum = __m512i;
   static Sum Add(Sum sum, __m512i a, __m512i b) { return _mm512_dpbusd_epi32(sum, a, b); }
-};
-
-// What turns the integer sums of a block into floats.
-struct Scales {
-  const char* quantization;  // of the first row
-  long stride;               // bytes between the Quantizations of rows
-  const float* weight_scale;
-  const float* column_sums;
 };
 
 // sums: [kRows, 32].
@@ -42,59 +38,34 @@ template <int kRows>
   }
 }
 
-// A pair of vectors for the 32 columns of a panel.
-struct Columns {
-  Vector left, right;
-  static Columns Load(const float* values) {
-    return {_mm512_loadu_ps(values), _mm512_loadu_ps(values + 16)};
-  }
-  void Store(float* values) const {
-    _mm512_storeu_ps(values, left);
-    _mm512_storeu_ps(values + 16, right);
-  }
-};
-inline Columns MulAdd(const Columns& a, const Columns& b, const Columns& c) {
-  return {_mm512_fmadd_ps(a.left, b.left, c.left), _mm512_fmadd_ps(a.right, b.right, c.right)};
-}
-inline Columns ToFloats(const int32_t* sums) {
-  return {_mm512_cvtepi32_ps(_mm512_load_si512(sums)),
-          _mm512_cvtepi32_ps(_mm512_load_si512(sums + 16))};
-}
-inline Columns Same(float x) { return {_mm512_set1_ps(x), _mm512_set1_ps(x)}; }
-
 // The floats of a group but the last are kept until it comes.
-inline void AddGroup(const int32_t* sums, const float* weight_scale, int rows, float* floats) {
+inline void KeepGroup(const int32_t* sums, const float* weight_scale, int rows, float* floats) {
   const Columns scale = Columns::Load(weight_scale);
   for (int r = 0; r < rows; ++r, sums += kPanel, floats += kPanel) {
-    MulAdd(ToFloats(sums), scale, Columns::Load(floats)).Store(floats);
+    AddGroup(sums, scale, Columns::Load(floats)).Store(floats);
   }
 }
 
-// With the last group, less the zeros, times the rows' scales.
-inline void Finish(const int32_t* sums, const float* floats, const Scales& scales, int rows,
-                   const BlockOutput& output) {
-  const Columns scale = Columns::Load(scales.weight_scale);
-  const Columns column_sums = Columns::Load(scales.column_sums);
-  for (int r = 0; r < rows; ++r) {
-    Quantization row;
-    __builtin_memcpy(&row, scales.quantization + r * scales.stride, sizeof(row));
-    Columns sum = MulAdd(Same(static_cast<float>(-row.zero)), column_sums,
-                         floats == nullptr ? Same(0) : Columns::Load(floats + r * kPanel));
-    sum = MulAdd(ToFloats(sums + r * kPanel), scale, sum);
+// With the last group, times the rows' scales. `floats`: null: there was no group before.
+inline void Finish(const int32_t* sums, const float* floats, const ColumnScales& columns,
+                   const GemmArgs& g, const Block& block, const BlockOutput& output) {
+  for (int r = 0; r < block.rows; ++r) {
+    const Quantization row = ReadQuantization(g, block.row + r);
+    const Columns sum =
+        FinishRow(sums + r * kPanel,
+                  floats == nullptr ? Same(0) : Columns::Load(floats + r * kPanel), columns, row);
     float* to = output.sums + r * output.stride;
     MulAdd(sum, Same(row.scale), output.accumulate ? Columns::Load(to) : Same(0)).Store(to);
   }
 }
 
-struct Int8Arithmetic {
+struct Int8Arithmetic : Int8Stores {
   // The sum over depth of scale (q - zero) w: exact in integers within a group, then in floats over
   // the groups in order.
   static void Multiply(const GemmArgs& g, const Block& block, const BlockOutput& output) {
     BlockInput input = InputOf(g, block);
-    Scales scales = {.quantization = reinterpret_cast<const char*>(input.rows + g.low_offset),
-                     .stride = input.stride * 2,
-                     .weight_scale = g.weight_scale + block.panel * kPanel,
-                     .column_sums = g.column_sums + block.panel * kPanel};
+    const float* weight_scale = g.weight_scale + block.panel * kPanel;
+    const Columns column_sums = Columns::Load(g.column_sums + block.panel * kPanel);
     const uint16_t* panel = g.weights + block.panel * g.panel_stride;
     alignas(64) int32_t sums[kMaxRows * kPanel];
     const auto multiply = [&] {
@@ -103,85 +74,22 @@ struct Int8Arithmetic {
     };
     if (g.group_steps >= g.steps) {
       multiply();
-      return Finish(sums, nullptr, scales, block.rows, output);
+      return Finish(sums, nullptr, {Columns::Load(weight_scale), column_sums}, g, block, output);
     }
     alignas(64) float floats[kMaxRows * kPanel] = {};
     int left = g.steps;
     for (input.steps = g.group_steps; left > g.group_steps; left -= g.group_steps) {
       multiply();
-      AddGroup(sums, scales.weight_scale, block.rows, floats);
+      KeepGroup(sums, weight_scale, block.rows, floats);
       input.Advance();
       panel += static_cast<long>(2 * kTile) * g.group_steps;
-      scales.weight_scale += g.scale_stride;
+      weight_scale += g.scale_stride;
     }
     input.steps = left;
     multiply();
-    Finish(sums, floats, scales, block.rows, output);
-  }
-  // bfloat16, rounded to nearest even with integers: not all CPUs with VNNI convert to it.
-  static __m256i NarrowHalf(Vector x) {
-    const __m512i bits = _mm512_castps_si512(x);
-    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    const __m512i rounded =
-        _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
-    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-    const __m512i kept = _mm512_mask_blend_epi32(nan, rounded, _mm512_set1_epi32(0x7fc00000));
-    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(kept, 16));
-  }
-  static void Store(Vector low, Vector high, uint16_t* output) {
-    Store(low, output);
-    Store(high, output + 16);
-  }
-  static void Store(Vector values, uint16_t* output) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(output), NarrowHalf(values));
+    Finish(sums, floats, {Columns::Load(weight_scale), column_sums}, g, block, output);
   }
 };
-
-struct QuantizedRow {
-  uint16_t* output;
-  int low_offset;
-  int columns;
-  const float* factors;
-};
-
-// Calls body with up to 16 values from each column on, times their factors, zero past the last one.
-template <typename Body>
-inline void ForEachScaled(const float* values, const QuantizedRow& row, const Body& body) {
-  const auto scaled = [&](int c, __mmask16 mask) {
-    const Vector x = _mm512_maskz_loadu_ps(mask, values + c);
-    body(c, row.factors == nullptr
-                ? x
-                : _mm512_mul_ps(x, _mm512_maskz_loadu_ps(mask, row.factors + c)));
-  };
-  int c = 0;
-#pragma GCC unroll 4
-  for (; c + 16 <= row.columns; c += 16) scaled(c, static_cast<__mmask16>(0xffff));
-  if (c < row.columns) scaled(c, static_cast<__mmask16>((1 << (row.columns - c)) - 1));
-}
-
-void QuantizeRow(const float* values, const QuantizedRow& row) {
-  Vector low = _mm512_setzero_ps(), high = _mm512_setzero_ps(), unfit = _mm512_setzero_ps();
-  ForEachScaled(values, row, [&](int /*column*/, Vector x) {
-    low = _mm512_min_ps(low, x);
-    high = _mm512_max_ps(high, x);
-    unfit = _mm512_fmadd_ps(x, _mm512_setzero_ps(), unfit);
-  });
-  const float smallest = _mm512_reduce_min_ps(low);
-  const float range = _mm512_reduce_max_ps(high) - smallest;
-  const float inverse = range > 0 ? 255 / range : 0.0f;
-  // A value that is not finite would vanish in a byte: it makes the row's scale so instead.
-  const Quantization quantization = {range / 255 + _mm512_reduce_add_ps(unfit),
-                                     _mm_cvtss_si32(_mm_set_ss(-smallest * inverse)) & 255};
-  __builtin_memcpy(row.output + row.low_offset, &quantization, sizeof(quantization));
-  auto* bytes = reinterpret_cast<uint8_t*>(row.output);
-  const Vector factor = _mm512_set1_ps(inverse);
-  const Vector zero = _mm512_set1_ps(static_cast<float>(quantization.zero));
-  ForEachScaled(values, row, [&](int column, Vector x) {
-    const __m512i q = _mm512_cvtps_epi32(_mm512_fmadd_ps(x, factor, zero));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes + column),
-                     _mm512_cvtusepi32_epi8(_mm512_max_epi32(q, _mm512_setzero_si512())));
-  });
-}
 
 // Rows of an output that are made before they are quantized: all columns of a row must be known,
 // and a panel of weights serves the rows while it is near.

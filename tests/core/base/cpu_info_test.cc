@@ -34,6 +34,7 @@ CpuFeatures AllFeatures() {
           .avx512_bf16 = true,
           .amx_tile = true,
           .amx_bf16 = true,
+          .amx_int8 = true,
           .amx_palette_1 = true,
           .tile_permission = true};
 }
@@ -50,6 +51,7 @@ TEST(BestIsaTest, EachMissingFeatureLowersTheInstructionSet) {
       {"permission", [](CpuFeatures& f) { f.tile_permission = false; }, Isa::kAvx512Bf16},
       {"palette", [](CpuFeatures& f) { f.amx_palette_1 = false; }, Isa::kAvx512Bf16},
       {"amx_bf16", [](CpuFeatures& f) { f.amx_bf16 = false; }, Isa::kAvx512Bf16},
+      {"amx_int8", [](CpuFeatures& f) { f.amx_int8 = false; }, Isa::kAvx512Bf16},
       {"amx_tile", [](CpuFeatures& f) { f.amx_tile = false; }, Isa::kAvx512Bf16},
       {"tile data state", [](CpuFeatures& f) { f.xcr0 = 0x200E7; }, Isa::kAvx512Bf16},
       {"avx512_bf16", [](CpuFeatures& f) { f.avx512_bf16 = false; }, Isa::kAvx512Vnni},

@@ -9,6 +9,7 @@
 #include "core/kernels/mixed_kernels.h"
 #include "core/kernels/mixed_linear.h"
 #include "core/kernels/reference.h"
+#include "tests/core/kernels/emulation/emulated_kernels.h"
 #include "tests/core/kernels/kernel_test_util.h"
 
 namespace contexture::kernels::mixed {
@@ -21,20 +22,23 @@ constexpr float ToleranceOf(Format format) {
   return format == Format::kBf16 ? 5e-2f : format == Format::kSplit ? 1e-4f : 1e-1f;
 }
 
-// A format and the instruction set that computes it.
+// A format and the instruction set that computes it; `emulated`: its tile instructions are.
 struct Case {
   const char* name;
   Format format;
   Isa isa;
+  bool emulated = false;
 };
 
 class MixedTest : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    if (DetectIsa() < GetParam().isa) {
-      GTEST_SKIP() << "needs " << Name(GetParam().isa) << ", granted " << Name(DetectIsa());
+    const Isa needed = GetParam().emulated ? Isa::kAvx512Bf16 : GetParam().isa;
+    if (DetectIsa() < needed) {
+      GTEST_SKIP() << "needs " << Name(needed) << ", granted " << Name(DetectIsa());
     }
-    kernels_ = mixed::GetKernels(format(), GetParam().isa);
+    kernels_ = GetParam().emulated ? EmulatedAmxKernels(format())
+                                   : mixed::GetKernels(format(), GetParam().isa);
     ASSERT_NE(kernels_, nullptr);
     ASSERT_EQ(kernels_->isa, GetParam().isa);
     kernels_->acquire_tiles();
@@ -338,15 +342,19 @@ TEST_P(MixedTest, NormKeepsTheSumAndTakesRowsOfAnyStride) {
 }
 
 constexpr Case kBf16Cases[] = {{"Bf16Avx512", Format::kBf16, Isa::kAvx512Bf16},
-                               {"Bf16Amx", Format::kBf16, Isa::kAmx}};
+                               {"Bf16Amx", Format::kBf16, Isa::kAmx},
+                               {"Bf16EmulatedAmx", Format::kBf16, Isa::kAmx, true}};
 constexpr Case kInt8Cases[] = {{"Int8Vnni", Format::kInt8, Isa::kAvx512Vnni},
-                               {"Int8WithBf16", Format::kInt8, Isa::kAvx512Bf16}};
-constexpr Case kSplitAmx = {"SplitAmx", Format::kSplit, Isa::kAmx};
+                               {"Int8WithBf16", Format::kInt8, Isa::kAvx512Bf16},
+                               {"Int8Amx", Format::kInt8, Isa::kAmx},
+                               {"Int8EmulatedAmx", Format::kInt8, Isa::kAmx, true}};
+constexpr Case kSplitCases[] = {{"SplitAmx", Format::kSplit, Isa::kAmx},
+                                {"SplitEmulatedAmx", Format::kSplit, Isa::kAmx, true}};
 constexpr auto kCaseName = [](const auto& param) { return std::string(param.param.name); };
 
 INSTANTIATE_TEST_SUITE_P(Bf16, MixedTest, testing::ValuesIn(kBf16Cases), kCaseName);
 INSTANTIATE_TEST_SUITE_P(Int8, MixedTest, testing::ValuesIn(kInt8Cases), kCaseName);
-INSTANTIATE_TEST_SUITE_P(Split, MixedTest, testing::Values(kSplitAmx), kCaseName);
+INSTANTIATE_TEST_SUITE_P(Split, MixedTest, testing::ValuesIn(kSplitCases), kCaseName);
 
 TEST(MixedKernelsTest, AFormatWithoutItsInstructionsHasNoKernels) {
   EXPECT_EQ(mixed::GetKernels(Format::kBf16, Isa::kAvx512Vnni), nullptr);
@@ -394,7 +402,7 @@ TEST_P(Int8Test, FactorsFromRangesKeepTheBitsOfSmallColumns) {
   reference::Multiply({x.data(), weight.data(), want.data(), rows, in, out});
   const auto error = [&](const MixedLinear& linear) {
     const int stride = RowStride(format(), in), low_offset = LowOffset(format(), in);
-    AlignedBuffer<uint16_t> activations(static_cast<size_t>(rows) * stride);
+    AlignedBuffer<uint16_t> activations(static_cast<size_t>(rows + kSpareRows) * stride);
     GetKernels()->convert(format(), {x.data(), in, activations.data(), stride, low_offset, rows, in,
                                      linear.input_factors()});
     GetKernels()->gemm_float(format(),

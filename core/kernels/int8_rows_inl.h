@@ -1,0 +1,120 @@
+// What the int8 kernels of all instruction sets do with integer sums and with rows to be quantized:
+// the same float operations in the same order, so the same bits. Included after avx512_gemm_inl.h
+// once per instruction set; no include guard on purpose.
+
+namespace contexture::kernels::mixed::CTX_MIXED_ISA {
+
+// A pair of vectors for the 32 columns of a panel.
+struct Columns {
+  Vector left, right;
+  static Columns Load(const float* values) {
+    return {_mm512_loadu_ps(values), _mm512_loadu_ps(values + 16)};
+  }
+  void Store(float* values) const {
+    _mm512_storeu_ps(values, left);
+    _mm512_storeu_ps(values + 16, right);
+  }
+};
+inline Columns MulAdd(const Columns& a, const Columns& b, const Columns& c) {
+  return {_mm512_fmadd_ps(a.left, b.left, c.left), _mm512_fmadd_ps(a.right, b.right, c.right)};
+}
+inline Columns ToFloats(const int32_t* sums) {
+  return {_mm512_cvtepi32_ps(_mm512_load_si512(sums)),
+          _mm512_cvtepi32_ps(_mm512_load_si512(sums + 16))};
+}
+inline Columns Same(float x) { return {_mm512_set1_ps(x), _mm512_set1_ps(x)}; }
+
+// The floats of the groups of depth so far, and one more.
+inline Columns AddGroup(const int32_t* sums, const Columns& weight_scale, const Columns& floats) {
+  return MulAdd(ToFloats(sums), weight_scale, floats);
+}
+
+// What belongs to the columns of a panel.
+struct ColumnScales {
+  Columns weight_scale;  // of the last group
+  Columns column_sums;
+};
+
+// The last group added to `floats`, less the row's zeros; to be multiplied by the row's scale.
+inline Columns FinishRow(const int32_t* sums, const Columns& floats, const ColumnScales& columns,
+                         const Quantization& row) {
+  return AddGroup(sums, columns.weight_scale,
+                  MulAdd(Same(static_cast<float>(-row.zero)), columns.column_sums, floats));
+}
+
+inline Quantization ReadQuantization(const GemmArgs& g, int row) {
+  Quantization quantization;
+  __builtin_memcpy(&quantization,
+                   g.input + static_cast<size_t>(row) * g.input_stride + g.low_offset,
+                   sizeof(quantization));
+  return quantization;
+}
+
+// Rows that go on as bfloat16.
+struct Int8Stores {
+  // bfloat16, rounded to nearest even with integers: not all CPUs with VNNI convert to it.
+  static __m256i NarrowHalf(Vector x) {
+    const __m512i bits = _mm512_castps_si512(x);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded =
+        _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    const __m512i kept = _mm512_mask_blend_epi32(nan, rounded, _mm512_set1_epi32(0x7fc00000));
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(kept, 16));
+  }
+  static void Store(Vector low, Vector high, uint16_t* output) {
+    Store(low, output);
+    Store(high, output + 16);
+  }
+  static void Store(Vector values, uint16_t* output) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(output), NarrowHalf(values));
+  }
+};
+
+struct QuantizedRow {
+  uint16_t* output;
+  int low_offset;
+  int columns;
+  const float* factors;
+};
+
+// Calls body with up to 16 values from each column on, times their factors, zero past the last one.
+template <typename Body>
+inline void ForEachScaled(const float* values, const QuantizedRow& row, const Body& body) {
+  const auto scaled = [&](int c, __mmask16 mask) {
+    const Vector x = _mm512_maskz_loadu_ps(mask, values + c);
+    body(c, row.factors == nullptr
+                ? x
+                : _mm512_mul_ps(x, _mm512_maskz_loadu_ps(mask, row.factors + c)));
+  };
+  int c = 0;
+#pragma GCC unroll 4
+  for (; c + 16 <= row.columns; c += 16) scaled(c, static_cast<__mmask16>(0xffff));
+  if (c < row.columns) scaled(c, static_cast<__mmask16>((1 << (row.columns - c)) - 1));
+}
+
+inline void QuantizeRow(const float* values, const QuantizedRow& row) {
+  Vector low = _mm512_setzero_ps(), high = _mm512_setzero_ps(), unfit = _mm512_setzero_ps();
+  ForEachScaled(values, row, [&](int /*column*/, Vector x) {
+    low = _mm512_min_ps(low, x);
+    high = _mm512_max_ps(high, x);
+    unfit = _mm512_fmadd_ps(x, _mm512_setzero_ps(), unfit);
+  });
+  const float smallest = _mm512_reduce_min_ps(low);
+  const float range = _mm512_reduce_max_ps(high) - smallest;
+  const float inverse = range > 0 ? 255 / range : 0.0f;
+  // A value that is not finite would vanish in a byte: it makes the row's scale so instead.
+  const Quantization quantization = {range / 255 + _mm512_reduce_add_ps(unfit),
+                                     _mm_cvtss_si32(_mm_set_ss(-smallest * inverse)) & 255};
+  __builtin_memcpy(row.output + row.low_offset, &quantization, sizeof(quantization));
+  auto* bytes = reinterpret_cast<uint8_t*>(row.output);
+  const Vector factor = _mm512_set1_ps(inverse);
+  const Vector zero = _mm512_set1_ps(static_cast<float>(quantization.zero));
+  ForEachScaled(values, row, [&](int column, Vector x) {
+    const __m512i q = _mm512_cvtps_epi32(_mm512_fmadd_ps(x, factor, zero));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes + column),
+                     _mm512_cvtusepi32_epi8(_mm512_max_epi32(q, _mm512_setzero_si512())));
+  });
+}
+
+}  // namespace contexture::kernels::mixed::CTX_MIXED_ISA
