@@ -20,6 +20,7 @@ Json ToJson(const OfflineBenchResult& result) {
                {"precision", result.precision},
                {"isa", result.isa},
                {"threads", result.threads},
+               {"intra_op_threads", result.intra_op_threads},
                {"cpu", result.cpu}};
   for (const auto& [part, share] : result.profile) json["profile"][part] = share;
   return json;
@@ -42,6 +43,11 @@ class BenchCommand : public Command {
     offline.add_option("--calibration", options_.calibration,
                        "for int8: file of sequences to calibrate on");
     offline.add_option("--threads", options_.threads, "threads, each with batches of its own")
+        ->check(CLI::Range(1, 1024))
+        ->capture_default_str();
+    offline
+        .add_option("--intra-op-threads", options_.intra_op_threads,
+                    "threads that share each batch, for each of --threads")
         ->check(CLI::Range(1, 1024))
         ->capture_default_str();
     auto* tokens = offline

@@ -49,12 +49,15 @@ std::vector<Batch> MakeBatches(const TokenSequences& sequences, const OfflineBen
   return batches;
 }
 
-// What one thread computes with and counts.
+// What one thread computes with and counts, and its helpers.
 class Worker {
  public:
-  Worker(const Engine& engine, BenchClock clock, bool profile)
-      : engine_(engine), clock_(clock), workspace_(engine.NewWorkspace()) {
-    if (profile) workspace_->EnableProfile();
+  Worker(const Engine& engine, const OfflineBenchOptions& options, bool profile)
+      : engine_(engine), clock_(options.clock) {
+    for (int i = 0; i < options.intra_op_threads; ++i) {
+      workspaces_.push_back(engine.NewWorkspace());
+    }
+    if (profile) workspaces_[0]->EnableProfile();
   }
 
   absl::Status Run(const Batch& batch) {
@@ -69,12 +72,33 @@ class Worker {
     }
     non_finite_.resize(count);
     return engine_.Run({batch.ids, {}, batch.offsets},
-                       {slots_, slot_offsets_, absl::MakeSpan(non_finite_)}, *workspace_);
+                       {slots_, slot_offsets_, absl::MakeSpan(non_finite_)}, *workspaces_[0]);
   }
 
   // Takes batches from the common counter until `end`.
   void RunUntil(Clock::time_point end, const std::vector<Batch>& batches,
                 std::atomic<size_t>& next) {
+    const auto members = static_cast<int>(workspaces_.size());
+    const std::atomic<bool> never{false};
+    std::vector<std::thread> helpers;
+    team_.Open(members);
+    workspaces_[0]->ShareWith(&team_, workspaces_);
+    for (int i = 1; i < members; ++i) {
+      helpers.emplace_back([this, i, &never] { team_.Help(i, never); });
+    }
+    Measure(end, batches, next);
+    team_.Close();
+    for (std::thread& helper : helpers) helper.join();
+  }
+
+  const Workspace& workspace() const { return *workspaces_[0]; }
+  absl::Status status;
+  std::vector<double> batch_seconds;
+  double seconds = 0, tokens = 0, sequences = 0, flops = 0;
+
+ private:
+  void Measure(Clock::time_point end, const std::vector<Batch>& batches,
+               std::atomic<size_t>& next) {
     const double begin = SecondsOf(clock_);
     for (double start = begin; Clock::now() < end && status.ok();) {
       const Batch& batch = batches[next.fetch_add(1) % batches.size()];
@@ -89,15 +113,10 @@ class Worker {
     }
   }
 
-  const Workspace& workspace() const { return *workspace_; }
-  absl::Status status;
-  std::vector<double> batch_seconds;
-  double seconds = 0, tokens = 0, sequences = 0, flops = 0;
-
- private:
   const Engine& engine_;
   const BenchClock clock_;
-  std::unique_ptr<Workspace> workspace_;
+  Team team_{/*member=*/0};
+  std::vector<std::unique_ptr<Workspace>> workspaces_;  // by member of the team
   std::string output_;
   std::vector<OutputSlot> slots_;
   std::vector<uint32_t> slot_offsets_;
@@ -128,7 +147,7 @@ void RunWorkers(Workers& workers, const std::vector<Batch>& batches, double seco
 Workers MakeWorkers(const Engine& engine, const OfflineBenchOptions& options, bool profile) {
   Workers workers;
   for (int i = 0; i < options.threads; ++i) {
-    workers.push_back(std::make_unique<Worker>(engine, options.clock, profile));
+    workers.push_back(std::make_unique<Worker>(engine, options, profile));
   }
   return workers;
 }
@@ -160,7 +179,7 @@ absl::Status Summarise(const Workers& workers, OfflineBenchResult& result) {
   result.batch_p99_seconds = Percentile(batch_seconds, 0.99);
   CTX_ASSIGN_OR_RETURN(const Precision precision, ParsePrecision(result.precision));
   CTX_ASSIGN_OR_RETURN(const double limit, MeasureGemmLimit(precision, 0.3));
-  result.gemm_limit_share = flops_per_second / (limit * result.threads);
+  result.gemm_limit_share = flops_per_second / (limit * result.threads * result.intra_op_threads);
   return absl::OkStatus();
 }
 
@@ -185,6 +204,7 @@ absl::StatusOr<OfflineBenchResult> RunOfflineBench(const OfflineBenchOptions& op
   result.isa = engine->info().isa;
   result.cpu = DetectCpuGrant().model_name;
   result.threads = options.threads;
+  result.intra_op_threads = options.intra_op_threads;
   result.min_cosine = engine->info().accuracy.min_cosine;
   CTX_RETURN_IF_ERROR(Summarise(workers, result));
   if (options.profile) result.profile = ProfileShares(workers);

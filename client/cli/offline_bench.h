@@ -22,6 +22,7 @@ struct OfflineBenchOptions {
   absl::optional<Precision> precision;  // empty: the automatic choice
   std::string calibration;              // as EngineOptions::calibration_file
   int threads = 1;                      // each computes batches of its own
+  int intra_op_threads = 1;             // that share a batch, of each of the `threads`
   int batch_tokens = 0;                 // batches of up to so many tokens in arrival order, or
   int batch_sequences = 0;              // of so many sequences; exactly one of the two is set
   double seconds = 5;                   // measured time, after a warm-up of a fifth of it
@@ -31,7 +32,7 @@ struct OfflineBenchOptions {
 
 struct OfflineBenchResult {
   std::string precision, isa, cpu;
-  int threads = 0;
+  int threads = 0, intra_op_threads = 0;
   double tokens_per_second = 0, sequences_per_second = 0;
   double batch_p50_seconds = 0, batch_p99_seconds = 0;
   double gemm_limit_share = 0;  // of the measured rate of the product kernels on all threads

@@ -52,6 +52,15 @@ std::vector<std::pair<std::string, double>> EncoderEngine::OwnWorkspace::Profile
   return parts;
 }
 
+void EncoderEngine::OwnWorkspace::ShareWith(Team* team,
+                                            absl::Span<const std::unique_ptr<Workspace>> members) {
+  nn->team = team;
+  nn->members.clear();
+  for (const auto& member : members) {
+    nn->members.push_back(static_cast<OwnWorkspace&>(*member).nn.get());
+  }
+}
+
 EncoderEngine::EncoderEngine(EngineInfo info, std::unique_ptr<nn::Encoder> encoder, Isa isa)
     : info_(std::move(info)),
       encoder_(std::move(encoder)),

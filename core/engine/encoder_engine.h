@@ -36,6 +36,7 @@ class EncoderEngine : public Engine {
   struct OwnWorkspace : Workspace {
     OwnWorkspace(std::unique_ptr<nn::Workspace> nn_workspace, size_t writer_floats);
     void EnableProfile() override { nn->profile = &profile; }
+    void ShareWith(Team* team, absl::Span<const std::unique_ptr<Workspace>> members) override;
     std::vector<std::pair<std::string, double>> ProfileSeconds() const override;
     std::unique_ptr<nn::Workspace> nn;
     nn::Profile profile;

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
+#include "core/base/team.h"
 #include "core/engine/inspection.h"
 #include "core/engine/output_plan.h"
 #include "core/model/model_directory.h"
@@ -52,6 +53,12 @@ class Workspace {
   virtual void EnableProfile() {}
   // Part and seconds since EnableProfile; empty without it.
   virtual std::vector<std::pair<std::string, double>> ProfileSeconds() const { return {}; }
+  // From now on runs share their work with the helpers of TEAM, which outlives that; null: with
+  // nobody. MEMBERS are workspaces of the same engine by the numbers of the team's members, this
+  // one at its leader's; a helper computes with the scratch of its own, which nothing else uses
+  // meanwhile. No bit of a result depends on it. Allocates the first time.
+  virtual void ShareWith(Team* /*team*/, absl::Span<const std::unique_ptr<Workspace>> /*members*/) {
+  }
 };
 
 // How far a precision's results are from f32's on the built-in probes, see accuracy.h.

@@ -34,12 +34,16 @@ class BrgemmLinear : public Linear {
     return MakeKernels(spec_.out_features % kPanelColumns, tail_);
   }
 
-  void Run(const float* input, int rows, float* output) const override {
+  void RunColumns(const float* input, int rows, const Columns& columns,
+                  float* output) const override {
     for (int row = 0; row < rows; row += kBlockRows) {
       RunBlock(input + static_cast<size_t>(row) * spec_.input_stride,
-               std::min(kBlockRows, rows - row),
+               std::min(kBlockRows, rows - row), columns,
                output + static_cast<size_t>(row) * spec_.output_stride);
     }
+  }
+  Layout layout() const override {
+    return {spec_.out_features, spec_.input_stride, spec_.output_stride, kPanelRows, kPanelColumns};
   }
   const float* bias() const override { return bias_.data(); }
   size_t weight_bytes() const override { return packed_.bytes() + bias_.bytes(); }
@@ -76,8 +80,8 @@ class BrgemmLinear : public Linear {
     return absl::OkStatus();
   }
 
-  void RunBlock(const float* input, int rows, float* output) const {
-    for (int column = 0; column < spec_.out_features; column += kPanelColumns) {
+  void RunBlock(const float* input, int rows, const Columns& all, float* output) const {
+    for (int column = all.first; column < all.first + all.count; column += kPanelColumns) {
       const int columns = std::min(kPanelColumns, spec_.out_features - column);
       const Kernels& kernels = columns == kPanelColumns ? full_ : tail_;
       const float* panel = packed_.data() + PanelOffset(column);

@@ -40,7 +40,23 @@ class Linear {
   virtual ~Linear() = default;
   // input [rows, in_features], output [rows, out_features], at the spec's strides; they must not
   // overlap. Allocates nothing itself; with kMatmul oneDNN allocates in its call.
-  virtual void Run(const float* input, int rows, float* output) const = 0;
+  void Run(const float* input, int rows, float* output) const {
+    RunColumns(input, rows, {0, layout().out_features}, output);
+  }
+  // Columns [first, first + count) of the same output alone, of whole steps but for the last of
+  // the output: for several threads that make a product together.
+  struct Columns {
+    int first;
+    int count;
+  };
+  virtual void RunColumns(const float* input, int rows, const Columns& columns,
+                          float* output) const = 0;
+  struct Layout {
+    int out_features, input_stride, output_stride;  // of the spec
+    // Parts of an output that are multiples of these cost no more than their share.
+    int row_step, column_step;
+  };
+  virtual Layout layout() const = 0;
   virtual const float* bias() const = 0;  // [out_features]
   virtual size_t weight_bytes() const = 0;
 };

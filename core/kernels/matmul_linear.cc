@@ -55,7 +55,8 @@ class MatmulLinear : public Linear {
     CountKernelCreated();
   }
 
-  void Run(const float* input, int rows, float* output) const override {
+  // COLUMNS are all: the primitive makes no fewer.
+  void RunColumns(const float* input, int rows, const Columns&, float* output) const override {
     int row = 0;
     for (; row + kPanelRows <= rows; row += kPanelRows) {
       RunPanel(input + static_cast<size_t>(row) * spec_.input_stride,
@@ -67,6 +68,10 @@ class MatmulLinear : public Linear {
     }
     vector_kernels_.epilogue(
         {output, bias_.data(), rows, spec_.out_features, spec_.output_stride, spec_.epilogue});
+  }
+  Layout layout() const override {
+    return {spec_.out_features, spec_.input_stride, spec_.output_stride, kPanelRows,
+            spec_.out_features};
   }
   const float* bias() const override { return bias_.data(); }
   size_t weight_bytes() const override { return weight_desc_.get_size() + bias_.bytes(); }

@@ -88,12 +88,15 @@ size_t MixedLinear::weight_bytes() const {
 }
 
 GemmArgs MixedLinear::Columns(int first_out, int outs) const {
-  GemmArgs gemm = Depth(0, in_features_);
-  gemm.weights += static_cast<size_t>(first_out / kPanel) * gemm.panel_stride;
-  gemm.panels = RoundUpToPanel(outs) / kPanel;
-  gemm.weight_scale += first_out;
-  gemm.column_sums += first_out;
-  return gemm;
+  return Cut(Depth(0, in_features_), first_out, outs);
+}
+
+GemmArgs MixedLinear::Cut(GemmArgs product, int first_out, int outs) {
+  product.weights += static_cast<size_t>(first_out / kPanel) * product.panel_stride;
+  product.panels = RoundUpToPanel(outs) / kPanel;
+  product.weight_scale += first_out;
+  product.column_sums += first_out;
+  return product;
 }
 
 GemmArgs MixedLinear::Depth(int first_in, int ins) const {

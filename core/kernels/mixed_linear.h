@@ -48,6 +48,8 @@ class MixedLinear {
   GemmArgs Columns(int first_out, int outs) const;
   // The product over inputs [first_in, first_in + ins) for all output features.
   GemmArgs Depth(int first_in, int ins) const;
+  // PRODUCT, of all output features, for those of Columns alone.
+  static GemmArgs Cut(GemmArgs product, int first_out, int outs);
 
  private:
   void PackInt8(const char* const* rows, const Int8Spec& int8);

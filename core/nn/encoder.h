@@ -2,9 +2,11 @@
 
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 #include "absl/types/span.h"
 #include "core/base/aligned_buffer.h"
+#include "core/base/team.h"
 #include "core/nn/observer.h"
 #include "core/nn/positions/positional_encoding.h"
 #include "core/nn/profile.h"
@@ -35,6 +37,10 @@ struct Workspace {
   LayerTap* tap = nullptr;       // or null
   int layers = kAllLayers;       // how many run, or kAllLayers: all, and the final norm
   AlignedBuffer<float> hidden;   // [tokens, hidden]: the residual stream, at the end the result
+  // Whose members compute a batch together, see share.h; null or without helpers: nobody else. Each
+  // has the scratch of its own workspace, of the same encoder; all have the same rounding modes.
+  Team* team = nullptr;
+  std::vector<Workspace*> members;  // by number; of a team
 };
 
 // A whole encoder in one precision: embedding, layers, optional final norm. Immutable, thread safe.
@@ -45,7 +51,7 @@ class Encoder {
   // Leaves the contextual vectors of the tokens ROWS (ascending; empty: all) one after another in
   // workspace.hidden [rows, hidden]: what only the other tokens need is not computed, and the bits
   // are those of a run for all. The batch holds at most workspace.max_tokens tokens, its ids, type
-  // ids and lengths are in range. Allocates nothing.
+  // ids and lengths are in range. Allocates nothing. The workspace's team does not change a bit.
   virtual void Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
                    Workspace& workspace) const = 0;
   virtual size_t weight_bytes() const = 0;

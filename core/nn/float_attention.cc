@@ -23,13 +23,14 @@ void FloatAttention::Run(const PackedBatch& batch, const float* input,
                          FloatWorkspace& workspace) const {
   {
     const PartTimer timer(workspace.profile, Part::kQueryKeyValue);
-    query_key_value_->Run(input, batch.num_tokens(), workspace.query_key_value.data());
+    ShareLinear(workspace, *query_key_value_, input, batch.num_tokens(),
+                workspace.query_key_value.data());
   }
   const PartTimer timer(workspace.profile, Part::kAttention);
-  for (int sequence = 0; sequence < batch.num_sequences(); ++sequence) {
-    heads_.Run(SequenceRows(batch, sequence, workspace), workspace.attention_scratch.data(),
-               workspace.observer);
-  }
+  heads_.Run(
+      workspace, batch.num_sequences(),
+      [&](int sequence) { return SequenceRows(batch, sequence, workspace); },
+      [](FloatWorkspace& member) { return member.attention_scratch.data(); });
 }
 
 HeadRows FloatAttention::SequenceRows(const PackedBatch& batch, int sequence,

@@ -5,6 +5,7 @@
 #include "core/base/status_macros.h"
 #include "core/nn/gather_rows.h"
 #include "core/nn/kernel_types.h"
+#include "core/nn/share.h"
 
 namespace contexture::nn {
 
@@ -71,7 +72,8 @@ void FloatEncoder::Embed(const PackedBatch& batch, FloatWorkspace& workspace) co
   const PartTimer timer(workspace.profile, Part::kEmbedding);
   if (projection_ == nullptr) return embedding_.Run(batch, workspace.hidden.data());
   embedding_.Run(batch, workspace.embedded.data());
-  projection_->Run(workspace.embedded.data(), batch.num_tokens(), workspace.hidden.data());
+  ShareLinear(workspace, *projection_, workspace.embedded.data(), batch.num_tokens(),
+              workspace.hidden.data());
 }
 
 void FloatEncoder::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,

@@ -2,6 +2,7 @@
 
 #include "core/base/status_macros.h"
 #include "core/nn/kernel_types.h"
+#include "core/nn/share.h"
 
 namespace contexture::nn {
 
@@ -39,14 +40,22 @@ void FloatFeedForward::Run(const float* input, int rows, float* output,
   float* intermediate = workspace.intermediate.data();
   {
     const PartTimer timer(workspace.profile, Part::kFeedForwardUp);
-    up_->Run(input, rows, intermediate);
-    if (config_.gated) {
-      kernels_.gate(
-          {intermediate, rows, config_.intermediate_size, ActivationEpilogue(config_.activation)});
-    }
+    ShareLinear(workspace, *up_, input, rows, intermediate);
+    if (config_.gated) Gate(rows, workspace);
   }
   const PartTimer timer(workspace.profile, Part::kFeedForwardDown);
-  down_->Run(intermediate, rows, output);
+  ShareLinear(workspace, *down_, intermediate, rows, output);
+}
+
+void FloatFeedForward::Gate(int rows, FloatWorkspace& workspace) const {
+  const int inner = config_.intermediate_size;
+  const kernels::Epilogue activation = ActivationEpilogue(config_.activation);
+  Share(workspace, {.rows = rows, .row_step = kSharedRows},
+        [&](const ExtentPart& part, FloatWorkspace&) {
+          float* first =
+              workspace.intermediate.data() + static_cast<size_t>(part.first_row) * 2 * inner;
+          kernels_.gate({first, part.rows, inner, activation});
+        });
 }
 
 }  // namespace contexture::nn

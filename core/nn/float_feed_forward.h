@@ -22,6 +22,8 @@ class FloatFeedForward {
   size_t weight_bytes() const { return up_->weight_bytes() + down_->weight_bytes(); }
 
  private:
+  void Gate(int rows, FloatWorkspace& workspace) const;
+
   const LayerContext context_;
   const FeedForwardConfig config_;
   const kernels::VectorKernels& kernels_;

@@ -1,5 +1,7 @@
 #include "core/nn/float_heads.h"
 
+#include <algorithm>
+
 #include "core/base/status_macros.h"
 
 namespace contexture::nn {
@@ -20,36 +22,38 @@ absl::Status FloatHeads::Init(const LayerWeights& weights) {
 }
 
 // The heads of a token lie side by side, so they are the rows of a norm.
-void FloatHeads::Normalise(const Norm& norm, const HeadRows& rows, float* heads,
-                           int num_heads) const {
+void FloatHeads::Normalise(const Norm& norm, const HeadRows& rows, const Heads& heads) const {
+  if (heads.count <= 0) return;
+  float* first = rows.query + static_cast<size_t>(heads.first) * config_.head_size;
   for (int i = 0; i < rows.length; ++i) {
-    float* token = heads + static_cast<size_t>(i) * rows.stride;
+    float* token = first + static_cast<size_t>(i) * rows.stride;
     nn::Normalise(kernels_, context_.config, norm,
-                  {.input = token, .output = token, .rows = num_heads});
+                  {.input = token, .output = token, .rows = heads.count});
   }
 }
 
-void FloatHeads::Rotate(const HeadRows& rows, float* heads, int num_heads) const {
-  kernels_.rotate({.rows = heads,
+// Keys lie behind the queries.
+void FloatHeads::Prepare(const HeadRows& rows, const Heads& heads) const {
+  if (query_norm_.present()) {
+    const int end = heads.first + heads.count;
+    const int border = std::clamp(config_.num_heads, heads.first, end);
+    Normalise(query_norm_, rows, {heads.first, border - heads.first});
+    Normalise(key_norm_, rows, {border, end - border});
+  }
+  if (context_.positions.turns() == nullptr) return;
+  kernels_.rotate({.rows = rows.query + static_cast<size_t>(heads.first) * config_.head_size,
                    .turns = context_.positions.turns(),
                    .num_rows = rows.length,
-                   .num_heads = num_heads,
+                   .num_heads = heads.count,
                    .head_size = config_.head_size,
                    .stride = rows.stride});
 }
 
-void FloatHeads::Run(const HeadRows& rows, float* scratch, Observer* observer) const {
-  if (query_norm_.present()) {
-    Normalise(query_norm_, rows, rows.query, config_.num_heads);
-    Normalise(key_norm_, rows, rows.key, config_.num_key_value_heads);
-  }
-  if (context_.positions.turns() != nullptr) {
-    Rotate(rows, rows.query, config_.num_heads);
-    Rotate(rows, rows.key, config_.num_key_value_heads);
-  }
+void FloatHeads::Attend(const HeadRows& rows, const Heads& heads, float* scratch,
+                        Observer* observer) const {
   const absl::Span<const float> slopes = context_.positions.slopes();
   const int group = config_.num_heads / config_.num_key_value_heads;
-  for (int head = 0; head < config_.num_heads; ++head) {
+  for (int head = heads.first; head < heads.first + heads.count; ++head) {
     const size_t at = static_cast<size_t>(head) * config_.head_size;
     const size_t key_at = static_cast<size_t>(head / group) * config_.head_size;
     kernels::RelativeScores relative;

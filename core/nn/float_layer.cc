@@ -6,6 +6,7 @@
 #include "core/base/status_macros.h"
 #include "core/nn/gather_rows.h"
 #include "core/nn/kernel_types.h"
+#include "core/nn/share.h"
 
 namespace contexture::nn {
 
@@ -43,8 +44,7 @@ size_t FloatLayer::weight_bytes() const {
 void FloatLayer::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
                      FloatWorkspace& workspace) const {
   int tokens = batch.num_tokens();
-  const float* input =
-      attention_residual_.Input(workspace.hidden.data(), workspace.projected.data(), tokens);
+  const float* input = attention_residual_.ShareInput(workspace, 0, tokens);
   if (workspace.observer != nullptr) workspace.observer->OnAttentionInput(input);
   attention_.Run(batch, input, workspace);
   if (!rows.empty()) {
@@ -65,18 +65,18 @@ void FloatLayer::FinishRows(int first, int rows, FloatWorkspace& workspace) cons
       workspace.context.data() + static_cast<size_t>(first) * config_.attention.query_size();
   {
     const PartTimer timer(workspace.profile, Part::kAttentionOutput);
-    attention_output_->Run(context, rows, projected);
+    ShareLinear(workspace, *attention_output_, context, rows, projected);
   }
   {
     const PartTimer timer(workspace.profile, Part::kNorm);
-    attention_residual_.Add(attention_output_->bias(), projected, hidden, rows);
+    attention_residual_.ShareAdd(attention_output_->bias(), workspace, first, rows);
   }
   if (workspace.observer != nullptr) workspace.observer->OnAttentionOutput(first, rows, hidden);
-  const float* input = feed_forward_residual_.Input(hidden, projected, rows);
+  const float* input = feed_forward_residual_.ShareInput(workspace, first, rows);
   if (workspace.observer != nullptr) workspace.observer->OnFeedForwardInput(first, rows, input);
   feed_forward_.Run(input, rows, projected, workspace);
   const PartTimer timer(workspace.profile, Part::kNorm);
-  feed_forward_residual_.Add(feed_forward_.bias(), projected, hidden, rows);
+  feed_forward_residual_.ShareAdd(feed_forward_.bias(), workspace, first, rows);
 }
 
 }  // namespace contexture::nn

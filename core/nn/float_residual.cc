@@ -1,5 +1,7 @@
 #include "core/nn/float_residual.h"
 
+#include "core/nn/share.h"
+
 namespace contexture::nn {
 
 FloatResidual::FloatResidual(const LayerContext& context, const NormWeights& norm,
@@ -10,9 +12,32 @@ FloatResidual::FloatResidual(const LayerContext& context, const NormWeights& nor
       output_norm_(output_norm, context.config.norm_weight_offset) {}
 
 const float* FloatResidual::Input(const float* hidden, float* normed, int rows) const {
-  if (config_.norm_placement == NormPlacement::kPost || !norm_.present()) return hidden;
+  if (!norms_input()) return hidden;
   Normalise(kernels_, config_, norm_, {.input = hidden, .output = normed, .rows = rows});
   return normed;
+}
+
+const float* FloatResidual::ShareInput(FloatWorkspace& workspace, int first, int rows) const {
+  const size_t size = config_.hidden_size, at = first * size;
+  const float* hidden = workspace.hidden.data() + at;
+  float* normed = workspace.projected.data() + at;
+  if (!norms_input()) return hidden;
+  Share(workspace, {.rows = rows, .row_step = kSharedRows},
+        [&](const ExtentPart& part, FloatWorkspace&) {
+          const size_t row = part.first_row * size;
+          Input(hidden + row, normed + row, part.rows);
+        });
+  return normed;
+}
+
+void FloatResidual::ShareAdd(const float* bias, FloatWorkspace& workspace, int first,
+                             int rows) const {
+  const size_t size = config_.hidden_size;
+  Share(workspace, {.rows = rows, .row_step = kSharedRows},
+        [&](const ExtentPart& part, FloatWorkspace&) {
+          const size_t at = (first + part.first_row) * size;
+          Add(bias, workspace.projected.data() + at, workspace.hidden.data() + at, part.rows);
+        });
 }
 
 void FloatResidual::Add(const float* bias, float* projected, float* hidden, int rows) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/nn/float_parts.h"
+#include "core/nn/float_workspace.h"
 #include "core/nn/norm.h"
 
 namespace contexture::nn {
@@ -17,8 +18,16 @@ class FloatResidual {
   const float* Input(const float* hidden, float* normed, int rows) const;
   // HIDDEN [rows, hidden] grows by what the sublayer returned, PROJECTED + BIAS, with the norms.
   void Add(const float* bias, float* projected, float* hidden, int rows) const;
+  // The same for rows [first, first + rows) of workspace.hidden and workspace.projected, shared by
+  // the workspace's team.
+  const float* ShareInput(FloatWorkspace& workspace, int first, int rows) const;
+  void ShareAdd(const float* bias, FloatWorkspace& workspace, int first, int rows) const;
 
  private:
+  bool norms_input() const {
+    return config_.norm_placement != NormPlacement::kPost && norm_.present();
+  }
+
   const EncoderConfig& config_;
   const kernels::VectorKernels& kernels_;
   const Norm norm_;  // before the sublayer, or after the residual (kPost)

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/nn/kernel_types.h"
+#include "core/nn/share.h"
 
 namespace contexture::nn {
 
@@ -34,20 +35,22 @@ void MixedAttention::Run(const PackedBatch& batch, MixedWorkspace& workspace) co
     ProjectInput(batch, {first, std::min(kMixedBlockRows, tokens - first)}, workspace);
   }
   const PartTimer timer(workspace.profile, Part::kAttention);
-  for (int i = 0; i < batch.num_sequences(); ++i) {
-    const int first = static_cast<int>(batch.offsets[i]);
-    if (bf16_) {
-      AttendSequence(first, batch.length(i), workspace);
-    } else {
-      AttendFloat(first, batch.length(i), workspace);
-    }
+  if (bf16_) {
+    Attend(batch, workspace);
+  } else {
+    float_heads_.Run(
+        workspace, batch.num_sequences(),
+        [&](int sequence) { return FloatRows(batch, sequence, workspace); },
+        [](MixedWorkspace& member) {
+          return reinterpret_cast<float*>(member.attention_scratch.data());
+        });
   }
   if (!bf16_ || context_.format != Format::kBf16) ConvertContext(tokens, workspace);
 }
 
-mixed::GemmArgs MixedAttention::InputGemm(const MixedBlock& block, int column, int columns,
+mixed::GemmArgs MixedAttention::InputGemm(const MixedBlock& block, const Columns& columns,
                                           const MixedWorkspace& workspace) const {
-  mixed::GemmArgs gemm = query_key_value_.Columns(column, columns);
+  mixed::GemmArgs gemm = query_key_value_.Columns(columns.first, columns.count);
   gemm.input = workspace.input.data() + static_cast<size_t>(block.first) * workspace.hidden_stride;
   gemm.input_stride = workspace.hidden_stride;
   gemm.low_offset = context_.low_offset(context_.config().hidden_size);
@@ -58,20 +61,27 @@ mixed::GemmArgs MixedAttention::InputGemm(const MixedBlock& block, int column, i
 void MixedAttention::ProjectInput(const PackedBatch& batch, const MixedBlock& block,
                                   MixedWorkspace& workspace) const {
   const PartTimer timer(workspace.profile, Part::kQueryKeyValue);
-  const int queries_keys = config_.query_size() + config_.key_size();
-  const int all = queries_keys + config_.key_size();
-  if (!bf16_ || !heads_) return ProjectColumns(block, 0, all, workspace);
-  for (int column = 0; column < queries_keys; column += config_.head_size) {
-    ProjectHead(batch, block, column, workspace);
-  }
-  ProjectColumns(block, queries_keys, config_.key_size(), workspace);
+  const int columns = config_.query_size() + 2 * config_.key_size();
+  const bool by_head = bf16_ && heads_;
+  Share(workspace,
+        {block.rows, columns, mixed::kSpareRows, by_head ? config_.head_size : mixed::kPanel},
+        [&](const ExtentPart& part, MixedWorkspace& member) {
+          const MixedBlock rows = block.Part(part.first_row, part.rows);
+          const Columns own = {part.first_column, part.columns};
+          if (by_head) {
+            ProjectHeads(batch, rows, own, workspace, member);
+          } else {
+            ProjectColumns(rows, own, workspace);
+          }
+        });
 }
 
-void MixedAttention::ProjectColumns(const MixedBlock& block, int column, int columns,
+void MixedAttention::ProjectColumns(const MixedBlock& block, const Columns& columns,
                                     MixedWorkspace& workspace) const {
-  const mixed::GemmArgs gemm = InputGemm(block, column, columns, workspace);
-  const float* bias = query_key_value_.bias() + column;
-  const size_t at = static_cast<size_t>(block.first) * workspace.qkv_stride + column;
+  if (columns.count <= 0) return;
+  const mixed::GemmArgs gemm = InputGemm(block, columns, workspace);
+  const float* bias = query_key_value_.bias() + columns.first;
+  const size_t at = static_cast<size_t>(block.first) * workspace.qkv_stride + columns.first;
   if (bf16_) {
     context_.kernels.gemm_activation(context_.format, gemm,
                                      {.output = workspace.qkv.data() + at,
@@ -87,32 +97,37 @@ void MixedAttention::ProjectColumns(const MixedBlock& block, int column, int col
   }
 }
 
-void MixedAttention::ProjectHead(const PackedBatch& batch, const MixedBlock& block, int column,
-                                 MixedWorkspace& workspace) const {
-  const int size = config_.head_size;
-  float* head = workspace.heads.data();
-  context_.kernels.gemm_float(context_.format, InputGemm(block, column, size, workspace),
-                              {head, size, query_key_value_.bias() + column, false});
-  if (query_norm_.present()) {
-    Normalise(context_.float_kernels(), context_.config(),
-              column < config_.query_size() ? query_norm_ : key_norm_,
-              {.input = head, .output = head, .rows = block.rows});
+void MixedAttention::ProjectHeads(const PackedBatch& batch, const MixedBlock& block,
+                                  const Columns& columns, MixedWorkspace& workspace,
+                                  MixedWorkspace& member) const {
+  const int size = config_.head_size, end = columns.first + columns.count;
+  float* head = member.heads.data();
+  int column = columns.first;
+  for (; column < std::min(end, config_.query_size() + config_.key_size()); column += size) {
+    context_.kernels.gemm_float(context_.format, InputGemm(block, {column, size}, workspace),
+                                {head, size, query_key_value_.bias() + column, false});
+    if (query_norm_.present()) {
+      Normalise(context_.float_kernels(), context_.config(),
+                column < config_.query_size() ? query_norm_ : key_norm_,
+                {.input = head, .output = head, .rows = block.rows});
+    }
+    if (context_.layer.positions.turns() != nullptr) RotateHead(batch, block, head);
+    const size_t at = static_cast<size_t>(block.first) * workspace.qkv_stride + column;
+    context_.kernels.convert(Format::kBf16, {.input = head,
+                                             .input_stride = size,
+                                             .output = workspace.qkv.data() + at,
+                                             .stride = workspace.qkv_stride,
+                                             .low_offset = 0,
+                                             .rows = block.rows,
+                                             .columns = size,
+                                             .factors = nullptr});
   }
-  if (context_.layer.positions.turns() != nullptr) RotateHead(batch, block, workspace);
-  const size_t at = static_cast<size_t>(block.first) * workspace.qkv_stride + column;
-  context_.kernels.convert(Format::kBf16, {.input = head,
-                                           .input_stride = size,
-                                           .output = workspace.qkv.data() + at,
-                                           .stride = workspace.qkv_stride,
-                                           .low_offset = 0,
-                                           .rows = block.rows,
-                                           .columns = size,
-                                           .factors = nullptr});
+  ProjectColumns(block, {column, end - column}, workspace);
 }
 
 // A block may begin and end within a sequence.
 void MixedAttention::RotateHead(const PackedBatch& batch, const MixedBlock& block,
-                                MixedWorkspace& workspace) const {
+                                float* heads) const {
   const auto offsets = batch.offsets;
   const auto after = std::upper_bound(offsets.begin(), offsets.end(), block.first);
   const int end = block.first + block.rows;
@@ -121,7 +136,7 @@ void MixedAttention::RotateHead(const PackedBatch& batch, const MixedBlock& bloc
     const int position = token - static_cast<int>(offsets[sequence]);
     const int rows = std::min(end, static_cast<int>(offsets[sequence + 1])) - token;
     const size_t at = token - block.first;
-    context_.float_kernels().rotate({.rows = workspace.heads.data() + at * config_.head_size,
+    context_.float_kernels().rotate({.rows = heads + at * config_.head_size,
                                      .turns = context_.layer.positions.turns() +
                                               static_cast<size_t>(position) * config_.head_size,
                                      .num_rows = rows,
@@ -132,70 +147,100 @@ void MixedAttention::RotateHead(const PackedBatch& batch, const MixedBlock& bloc
   }
 }
 
-void MixedAttention::AttendSequence(int first, int length, MixedWorkspace& workspace) const {
-  const uint16_t* query = workspace.qkv.data() + static_cast<size_t>(first) * workspace.qkv_stride;
+void MixedAttention::Attend(const PackedBatch& batch, MixedWorkspace& workspace) const {
+  Share(workspace, {batch.num_sequences(), config_.num_key_value_heads},
+        [&](const ExtentPart& part, MixedWorkspace& member) {
+          for (int i = part.first_row; i < part.first_row + part.rows; ++i) {
+            AttendHeads({static_cast<int>(batch.offsets[i]), batch.length(i), part.first_column,
+                         part.columns},
+                        member.attention_scratch.data(), workspace);
+          }
+        });
+}
+
+void MixedAttention::AttendHeads(const SequenceHeads& heads, char* scratch,
+                                 MixedWorkspace& workspace) const {
+  const int group = config_.num_heads / config_.num_key_value_heads;
+  const int first_head = heads.first_key_head * group;
+  const size_t column = static_cast<size_t>(first_head) * config_.head_size;
+  const size_t key_column = static_cast<size_t>(heads.first_key_head) * config_.head_size;
+  const uint16_t* row =
+      workspace.qkv.data() + static_cast<size_t>(heads.first_token) * workspace.qkv_stride;
+  const uint16_t* key = row + config_.query_size() + key_column;
   const bool narrow = context_.format == Format::kBf16;
   const int context_stride = narrow ? workspace.attention_stride : config_.query_size();
-  const size_t context = static_cast<size_t>(first) * context_stride;
+  const size_t context = static_cast<size_t>(heads.first_token) * context_stride + column;
   const absl::Span<const float> slopes = context_.layer.positions.slopes();
   const RelativeBias* bias = context_.layer.relative_bias;
   context_.kernels.attention(
-      {.query = query,
-       .key = query + config_.query_size(),
-       .value = query + config_.query_size() + config_.key_size(),
+      {.query = row + column,
+       .key = key,
+       .value = key + config_.key_size(),
        .context = narrow ? workspace.context.data() + context : nullptr,
-       .length = length,
-       .heads = config_.num_heads,
+       .length = heads.length,
+       .heads = heads.key_heads * group,
        .head_size = config_.head_size,
        .stride = workspace.qkv_stride,
        .context_stride = context_stride,
        .scale = config_.scale,
-       .scratch = workspace.attention_scratch.data(),
+       .scratch = scratch,
        .float_context = narrow ? nullptr : workspace.context_float.data() + context,
-       .key_value_heads = config_.num_key_value_heads,
+       .key_value_heads = heads.key_heads,
        .causal = config_.causal,
        .window = context_.layer.window,
-       .alibi_slopes = slopes.empty() ? nullptr : slopes.data(),
-       .distance_bias = bias == nullptr ? nullptr : bias->Head(0),
+       .alibi_slopes = slopes.empty() ? nullptr : slopes.data() + first_head,
+       .distance_bias = bias == nullptr ? nullptr : bias->Head(first_head),
        .distance_stride = bias == nullptr ? 0 : bias->head_stride()});
 }
 
-void MixedAttention::AttendFloat(int first, int length, MixedWorkspace& workspace) const {
-  float* query = workspace.qkv_float.data() + static_cast<size_t>(first) * workspace.qkv_stride;
+HeadRows MixedAttention::FloatRows(const PackedBatch& batch, int sequence,
+                                   MixedWorkspace& workspace) const {
+  const size_t first = batch.offsets[sequence];
+  float* query = workspace.qkv_float.data() + first * workspace.qkv_stride;
   const int size = config_.query_size();
-  float_heads_.Run({.query = query,
-                    .key = query + size,
-                    .value = query + size + config_.key_size(),
-                    .context = workspace.context_float.data() + static_cast<size_t>(first) * size,
-                    .length = length,
-                    .stride = workspace.qkv_stride,
-                    .context_stride = size},
-                   reinterpret_cast<float*>(workspace.attention_scratch.data()), nullptr);
+  return {.query = query,
+          .key = query + size,
+          .value = query + size + config_.key_size(),
+          .context = workspace.context_float.data() + first * size,
+          .length = batch.length(sequence),
+          .stride = workspace.qkv_stride,
+          .context_stride = size};
 }
 
 void MixedAttention::ConvertContext(int tokens, MixedWorkspace& workspace) const {
   const int size = config_.query_size();
-  context_.kernels.convert(context_.format, {.input = workspace.context_float.data(),
-                                             .input_stride = size,
-                                             .output = workspace.context.data(),
-                                             .stride = workspace.attention_stride,
-                                             .low_offset = context_.low_offset(size),
-                                             .rows = tokens,
-                                             .columns = size,
-                                             .factors = output_.input_factors()});
+  Share(workspace, {.rows = tokens, .row_step = kSharedRows},
+        [&](const ExtentPart& part, MixedWorkspace&) {
+          const auto first = static_cast<size_t>(part.first_row);
+          context_.kernels.convert(
+              context_.format,
+              {.input = workspace.context_float.data() + first * size,
+               .input_stride = size,
+               .output = workspace.context.data() + first * workspace.attention_stride,
+               .stride = workspace.attention_stride,
+               .low_offset = context_.low_offset(size),
+               .rows = part.rows,
+               .columns = size,
+               .factors = output_.input_factors()});
+        });
 }
 
 void MixedAttention::Project(const MixedBlock& block, MixedWorkspace& workspace) const {
   const PartTimer timer(workspace.profile, Part::kAttentionOutput);
-  mixed::GemmArgs gemm = output_.Columns(0, context_.config().hidden_size);
-  gemm.input =
-      workspace.context.data() + static_cast<size_t>(block.first) * workspace.attention_stride;
-  gemm.input_stride = workspace.attention_stride;
-  gemm.low_offset = context_.low_offset(config_.query_size());
-  gemm.rows = block.rows;
-  context_.kernels.gemm_float(
-      context_.format, gemm,
-      {workspace.projected.data(), workspace.projected_stride, nullptr, false});
+  Share(workspace, {block.rows, context_.config().hidden_size, mixed::kSpareRows, mixed::kPanel},
+        [&](const ExtentPart& part, MixedWorkspace&) {
+          const MixedBlock rows = block.Part(part.first_row, part.rows);
+          mixed::GemmArgs gemm = output_.Columns(part.first_column, part.columns);
+          gemm.input = workspace.context.data() +
+                       static_cast<size_t>(rows.first) * workspace.attention_stride;
+          gemm.input_stride = workspace.attention_stride;
+          gemm.low_offset = context_.low_offset(config_.query_size());
+          gemm.rows = rows.rows;
+          float* to = workspace.projected.data() +
+                      static_cast<size_t>(rows.at) * workspace.projected_stride + part.first_column;
+          context_.kernels.gemm_float(context_.format, gemm,
+                                      {to, workspace.projected_stride, nullptr, false});
+        });
 }
 
 }  // namespace contexture::nn

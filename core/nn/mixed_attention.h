@@ -18,6 +18,7 @@ class MixedAttention {
   // Projects relative positions where the model has them. Codes: those of kernels::MakeLinear.
   absl::Status Init(const LayerWeights& weights) { return float_heads_.Init(weights); }
 
+  // Run and Project are shared by the workspace's team.
   // From workspace.input to workspace.context.
   void Run(const PackedBatch& batch, MixedWorkspace& workspace) const;
   // From BLOCK of workspace.context to workspace.projected.
@@ -31,18 +32,30 @@ class MixedAttention {
  private:
   void ProjectInput(const PackedBatch& batch, const MixedBlock& block,
                     MixedWorkspace& workspace) const;
-  // Columns [column, column + columns) of queries, keys and values as they are.
-  void ProjectColumns(const MixedBlock& block, int column, int columns,
+  // Columns [first, first + count) of queries, keys and values.
+  struct Columns {
+    int first;
+    int count;
+  };
+  // COLUMNS, of whole heads, of which queries and keys are normed and rotated in the scratch of
+  // MEMBER.
+  void ProjectHeads(const PackedBatch& batch, const MixedBlock& block, const Columns& columns,
+                    MixedWorkspace& workspace, MixedWorkspace& member) const;
+  // COLUMNS as they are.
+  void ProjectColumns(const MixedBlock& block, const Columns& columns,
                       MixedWorkspace& workspace) const;
-  // The same of one head, normed and rotated in float before it becomes bfloat16.
-  void ProjectHead(const PackedBatch& batch, const MixedBlock& block, int column,
-                   MixedWorkspace& workspace) const;
-  void RotateHead(const PackedBatch& batch, const MixedBlock& block,
-                  MixedWorkspace& workspace) const;
-  void AttendSequence(int first, int length, MixedWorkspace& workspace) const;
-  void AttendFloat(int first, int length, MixedWorkspace& workspace) const;
+  // In HEADS [block, head_size].
+  void RotateHead(const PackedBatch& batch, const MixedBlock& block, float* heads) const;
+  // Tokens of a sequence, and those of its heads that share keys with no others.
+  struct SequenceHeads {
+    int first_token, length;
+    int first_key_head, key_heads;
+  };
+  void Attend(const PackedBatch& batch, MixedWorkspace& workspace) const;
+  void AttendHeads(const SequenceHeads& heads, char* scratch, MixedWorkspace& workspace) const;
+  HeadRows FloatRows(const PackedBatch& batch, int sequence, MixedWorkspace& workspace) const;
   void ConvertContext(int tokens, MixedWorkspace& workspace) const;
-  kernels::mixed::GemmArgs InputGemm(const MixedBlock& block, int column, int columns,
+  kernels::mixed::GemmArgs InputGemm(const MixedBlock& block, const Columns& columns,
                                      const MixedWorkspace& workspace) const;
 
   const MixedContext context_;

@@ -6,6 +6,7 @@
 #include "core/base/status_macros.h"
 #include "core/nn/gather_rows.h"
 #include "core/nn/kernel_types.h"
+#include "core/nn/share.h"
 
 namespace contexture::nn {
 
@@ -104,6 +105,9 @@ std::unique_ptr<Workspace> MixedEncoder::NewWorkspace(int max_tokens) const {
 void MixedEncoder::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
                        Workspace& workspace) const {
   auto& own = static_cast<MixedWorkspace&>(workspace);
+  if (own.team != nullptr) {
+    own.team->set_hooks({kernels_.acquire_tiles, kernels_.release_tiles});
+  }
   kernels_.acquire_tiles();
   Embed(batch, own);
   const bool all = own.layers == Workspace::kAllLayers;
@@ -140,7 +144,11 @@ void MixedEncoder::Embed(const PackedBatch& batch, MixedWorkspace& workspace) co
   for (int first = 0; first < tokens; first += kMixedBlockRows) {
     const MixedBlock block = {first, std::min(kMixedBlockRows, tokens - first)};
     if (projects) ProjectEmbedding(block, workspace);
-    PrepareInput(Context(0), layer(0).input(), block, workspace);
+    Share(workspace, {.rows = block.rows, .row_step = kSharedRows},
+          [&](const ExtentPart& part, MixedWorkspace&) {
+            PrepareInput(Context(0), layer(0).input(), block.Part(part.first_row, part.rows),
+                         workspace);
+          });
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/nn/gather_rows.h"
+#include "core/nn/share.h"
 
 namespace contexture::nn {
 
@@ -24,8 +25,9 @@ void MixedLayer::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
     GatherRows(rows, workspace.attention_stride, workspace.context.data());
   }
   const MixedInput inner = {feed_forward_residual_.input_norm(), feed_forward_.input_factors()};
-  for (int first = 0; first < tokens; first += kMixedBlockRows) {
-    const MixedBlock block = {first, std::min(kMixedBlockRows, tokens - first)};
+  const int block_rows = Shares(workspace) ? kSharedBlockRows : kMixedBlockRows;
+  for (int first = 0; first < tokens; first += block_rows) {
+    const MixedBlock block = {first, std::min(block_rows, tokens - first)};
     attention_.Project(block, workspace);
     attention_residual_.Add(attention_.bias(), block, inner, workspace);
     feed_forward_.Run(block, workspace);

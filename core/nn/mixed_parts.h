@@ -32,6 +32,11 @@ inline constexpr int kScaleDepth = 128;
 struct MixedBlock {
   int first;
   int rows;
+  int at = 0;  // where they begin in the buffers of a block: this may be a part of one
+
+  MixedBlock Part(int first_row, int num_rows) const {
+    return {first + first_row, num_rows, at + first_row};
+  }
 };
 
 // What the linear layer that comes next takes of the residual stream.

@@ -1,10 +1,16 @@
 #include "core/nn/mixed_residual.h"
 
+#include "core/nn/share.h"
+
 namespace contexture::nn {
 
 namespace mixed = kernels::mixed;
 
 namespace {
+
+float* ProjectedRows(const MixedBlock& block, MixedWorkspace& workspace) {
+  return workspace.projected.data() + static_cast<size_t>(block.at) * workspace.projected_stride;
+}
 
 // A norm into BLOCK of workspace.input; without `input` or when that is not wanted, floats alone.
 mixed::NormArgs NormInto(const MixedContext& context, const Norm& norm, const MixedInput& input,
@@ -16,12 +22,13 @@ mixed::NormArgs NormInto(const MixedContext& context, const Norm& norm, const Mi
                           .stride = workspace.hidden_stride,
                           .low_offset = context.low_offset(config.hidden_size),
                           .factors = input.factors};
-  args.norm = {.input = workspace.projected.data(),
+  float* projected = ProjectedRows(block, workspace);
+  args.norm = {.input = projected,
                .bias = nullptr,
                .residual = nullptr,
                .gamma = norm.gamma.data(),
                .beta = norm.beta.data(),
-               .output = workspace.projected.data(),
+               .output = projected,
                .rows = block.rows,
                .size = config.hidden_size,
                .epsilon = config.norm_epsilon,
@@ -73,6 +80,14 @@ const Norm* MixedResidual::input_norm() const {
 void MixedResidual::Add(const float* bias, const MixedBlock& block, const MixedInput& next,
                         MixedWorkspace& workspace) const {
   const PartTimer timer(workspace.profile, Part::kNorm);
+  Share(workspace, {.rows = block.rows, .row_step = kSharedRows},
+        [&](const ExtentPart& part, MixedWorkspace&) {
+          AddRows(bias, block.Part(part.first_row, part.rows), next, workspace);
+        });
+}
+
+void MixedResidual::AddRows(const float* bias, const MixedBlock& block, const MixedInput& next,
+                            MixedWorkspace& workspace) const {
   const NormPlacement placement = context_.config().norm_placement;
   float* hidden = HiddenRows(context_, block, workspace);
   if (placement == NormPlacement::kPost) {
@@ -97,9 +112,8 @@ void MixedResidual::Add(const float* bias, const MixedBlock& block, const MixedI
     return;
   }
   const int size = context_.config().hidden_size;
-  for (int r = 0; r < block.rows; ++r, hidden += size) {
-    const float* row =
-        workspace.projected.data() + static_cast<size_t>(r) * workspace.projected_stride;
+  const float* row = ProjectedRows(block, workspace);
+  for (int r = 0; r < block.rows; ++r, hidden += size, row += workspace.projected_stride) {
     context_.float_kernels().add({row, bias, hidden, hidden, 1, size});
   }
   PrepareInput(context_, next, block, workspace);

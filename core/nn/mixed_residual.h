@@ -19,11 +19,14 @@ class MixedResidual {
   // What the sublayer's input goes through; null: nothing, and always so in post-norm.
   const Norm* input_norm() const;
   // BLOCK of workspace.hidden grows by workspace.projected + BIAS, with the norms; `next` of it is
-  // left in workspace.input.
+  // left in workspace.input. Shared by the workspace's team.
   void Add(const float* bias, const MixedBlock& block, const MixedInput& next,
            MixedWorkspace& workspace) const;
 
  private:
+  void AddRows(const float* bias, const MixedBlock& block, const MixedInput& next,
+               MixedWorkspace& workspace) const;
+
   const MixedContext context_;
   const Norm norm_;  // before the sublayer, or after the residual (kPost)
   const Norm output_norm_;

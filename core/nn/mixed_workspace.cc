@@ -31,7 +31,10 @@ MixedWorkspace::MixedWorkspace(const EncoderConfig& config, Format format, int t
   hidden = AlignedBuffer<float>(rows * size);
   input = AlignedBuffer<uint16_t>(rows * hidden_stride);
   context = AlignedBuffer<uint16_t>(rows * attention_stride);
-  intermediate = AlignedBuffer<uint16_t>(block * chunk_stride);
+  const int inner = config.feed_forward.intermediate_size;
+  const int chunks = (inner + kIntermediateChunk - 1) / kIntermediateChunk;
+  intermediate =
+      AlignedBuffer<uint16_t>(std::max(block * chunk_stride, chunks * shared_chunk_stride()));
   projected = AlignedBuffer<float>(block * projected_stride);
   const bool bf16 = AttendsInBf16(config, format);
   if (!bf16 || format != Format::kBf16) context_float = AlignedBuffer<float>(rows * queries);

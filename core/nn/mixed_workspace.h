@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "core/base/aligned_buffer.h"
@@ -15,6 +16,8 @@ inline constexpr int kIntermediateChunk = kernels::mixed::kMaxQuantizedColumns;
 // a sequence where it need not. Tiles end with a block.
 inline constexpr int kMixedBlockRows = 512;
 static_assert(kMixedBlockRows % kernels::mixed::kSpareRows == 0);
+// The same where several threads share a batch: all intermediate activations of a block are kept.
+inline constexpr int kSharedBlockRows = 128;
 
 // Whether attention runs in bfloat16: not with kSplit, and only where the CPU multiplies it and the
 // kernels take the heads and have no relative positions to attend to. Else it runs in float.
@@ -26,6 +29,12 @@ struct MixedWorkspace : Workspace {
   MixedWorkspace(const EncoderConfig& config, kernels::mixed::Format format, int max_tokens);
   size_t bytes() const override;
 
+  size_t shared_chunk_stride() const {  // elements between chunks of `intermediate`
+    return static_cast<size_t>(std::min(max_tokens, kSharedBlockRows) +
+                               kernels::mixed::kSpareRows) *
+           chunk_stride;
+  }
+
   // Elements between rows.
   int hidden_stride, attention_stride, chunk_stride, qkv_stride, projected_stride, embedded_stride;
   AlignedBuffer<uint16_t> input;         // [tokens, hidden]: what the next linear layer takes
@@ -34,7 +43,7 @@ struct MixedWorkspace : Workspace {
   AlignedBuffer<float> heads;            // [block, head_size]: before they are normed and rotated
   AlignedBuffer<float> context_float;    // [tokens, query_size]; empty where `context` is written
   AlignedBuffer<uint16_t> context;       // [tokens, query_size]
-  AlignedBuffer<uint16_t> intermediate;  // [block, chunk]
+  AlignedBuffer<uint16_t> intermediate;  // [block, chunk]; shared: [chunks, shared block, chunk]
   AlignedBuffer<float> projected;        // [block, hidden]: what a sublayer returns
   AlignedBuffer<char> attention_scratch;
   // Of a model with a projection of the embedding.

@@ -7,12 +7,29 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/helped_team.h"
 
 namespace contexture::test_support {
 namespace {
 
 bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+absl::StatusOr<std::vector<SequenceVectors>> EncodeAllWith(
+    const Engine& engine, Workspace& workspace, const std::vector<std::vector<uint32_t>>& sequences,
+    bool together) {
+  std::vector<const std::vector<uint32_t>*> batch;
+  std::vector<SequenceVectors> vectors;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    batch.push_back(&sequences[i]);
+    if (together && i + 1 < sequences.size()) continue;
+    auto result = EncodeBatch(engine, workspace, batch);
+    if (!result.ok()) return result.status();
+    std::move(result->begin(), result->end(), std::back_inserter(vectors));
+    batch.clear();
+  }
+  return vectors;
 }
 
 }  // namespace
@@ -52,18 +69,20 @@ absl::StatusOr<std::vector<SequenceVectors>> EncodeBatch(
 
 absl::StatusOr<std::vector<SequenceVectors>> EncodeAll(
     const Engine& engine, const std::vector<std::vector<uint32_t>>& sequences, bool together) {
-  const std::unique_ptr<Workspace> workspace = engine.NewWorkspace();
-  std::vector<const std::vector<uint32_t>*> batch;
-  std::vector<SequenceVectors> vectors;
-  for (size_t i = 0; i < sequences.size(); ++i) {
-    batch.push_back(&sequences[i]);
-    if (together && i + 1 < sequences.size()) continue;
-    auto result = EncodeBatch(engine, *workspace, batch);
-    if (!result.ok()) return result.status();
-    std::move(result->begin(), result->end(), std::back_inserter(vectors));
-    batch.clear();
+  return EncodeAllWith(engine, *engine.NewWorkspace(), sequences, together);
+}
+
+absl::StatusOr<std::vector<SequenceVectors>> EncodeShared(
+    const Engine& engine, const std::vector<std::vector<uint32_t>>& sequences, bool together,
+    int members) {
+  std::vector<std::unique_ptr<Workspace>> workspaces;
+  for (int i = 0; i < members; ++i) workspaces.push_back(engine.NewWorkspace());
+  HelpedTeam helped(members);
+  workspaces[0]->ShareWith(&helped.team(), workspaces);
+  while (true) {
+    auto vectors = EncodeAllWith(engine, *workspaces[0], sequences, together);
+    if (!vectors.ok() || helped.team().helped() > 0) return vectors;
   }
-  return vectors;
 }
 
 bool BitIdentical(const SequenceVectors& a, const SequenceVectors& b) {

@@ -23,6 +23,11 @@ absl::StatusOr<std::vector<SequenceVectors>> EncodeBatch(
 absl::StatusOr<std::vector<SequenceVectors>> EncodeAll(
     const Engine& engine, const std::vector<std::vector<uint32_t>>& sequences, bool together);
 
+// The same, each batch shared by MEMBERS threads, until helpers have computed some of it.
+absl::StatusOr<std::vector<SequenceVectors>> EncodeShared(
+    const Engine& engine, const std::vector<std::vector<uint32_t>>& sequences, bool together,
+    int members);
+
 // Whether both hold the same bits.
 bool BitIdentical(const SequenceVectors& a, const SequenceVectors& b);
 

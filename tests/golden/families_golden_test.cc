@@ -196,6 +196,25 @@ TEST_P(FamiliesGoldenTest, EveryPrecisionComputesTheFamilyWithTheSameBitsInEvery
   }
 }
 
+TEST_P(FamiliesGoldenTest, ABatchThatThreadsShareHasTheBitsOfOne) {
+  for (Precision precision : test_support::ComputablePrecisions()) {
+    if (!CheckPrecision(engine_->info().config, precision).ok()) continue;
+    if (precision != Precision::kFloat32) Load(precision);
+    const std::vector<SequenceVectors> want = Encode(/*together=*/true);
+    for (int members : {2, 3, 4}) {
+      for (bool together : {true, false}) {
+        const auto got = test_support::EncodeShared(*engine_, sequences_, together, members);
+        ASSERT_THAT(got, IsOk());
+        ASSERT_EQ(got->size(), want.size());
+        for (size_t i = 0; i < want.size(); ++i) {
+          EXPECT_TRUE(BitIdentical((*got)[i], want[i]))
+              << Name(precision) << ", " << members << " members, sequence " << i;
+        }
+      }
+    }
+  }
+}
+
 // Cases with modules of sentence-transformers.
 class PooledGoldenTest : public FamiliesGoldenTest {};
 
