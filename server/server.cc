@@ -141,10 +141,7 @@ Server::Server(const ServerOptions& options, const Context& context)
       reflection_(ServiceNames(options)),
       encoder_(ServiceOptions(options), Clock::Steady(), metrics_),
       load_reporter_(Clock::Steady(), metrics_, threads_.engine_workers),
-      orca_([this] {
-        const Batcher* batcher = batcher_;
-        return load_reporter_.Now(batcher != nullptr ? batcher->waiting() : QueueRecord());
-      }),
+      orca_([this] { return load_reporter_.Now(waiting()); }),
       admin_(Clock::Steady(), metrics_) {}
 
 Server::~Server() {
@@ -313,6 +310,11 @@ void Server::Reload(const ServerOptions& options, ModelManager::AppliedDone done
 void Server::RecordConfigFailure() { metrics_.models().RecordConfigFailure(); }
 
 bool Server::loading() const { return serving_ != nullptr && serving_->manager.busy(); }
+
+QueueRecord Server::waiting() const {
+  const Batcher* batcher = batcher_;
+  return batcher != nullptr ? batcher->waiting() : QueueRecord();
+}
 
 void Server::Drain() {
   if (!lifecycle_.Transition(ServerState::kDraining).ok()) return;

@@ -71,6 +71,8 @@ class Server {
   void RecordConfigFailure();
   // Whether a model is being loaded, which cannot be stopped.
   bool loading() const;
+  // What waits for a worker; nothing before Load.
+  QueueRecord waiting() const;
 
   int port() const { return listener_->port(); }       // of the gRPC listener
   int health_port() const { return probes_->port(); }  // only with --health-listen

@@ -150,7 +150,7 @@ TEST(DrainTest, DrainingServerIsNotServingAndRefusesNewWork) {
   ASSERT_GT(loaded.Start(), 0) << "the queue never filled";
   server.Signal(SIGTERM);
   HealthAnswer health = HealthAnswer::kServing;
-  const absl::Time end = absl::Now() + absl::Seconds(1);
+  const absl::Time end = absl::Now() + absl::Seconds(10);
   while (health == HealthAnswer::kServing && absl::Now() < end) health = CheckHealth(channel);
   EXPECT_EQ(health, HealthAnswer::kNotServing);
   const EncodeAnswer refused = CallEncode(channel, BigRequest(kClients));
@@ -174,7 +174,8 @@ TEST(DrainTest, SecondTerminateEndsAtOnce) {
   ASSERT_TRUE(exit.has_value());
   std::printf("ended with %d after %s, %.0f tokens were waiting\n", *exit,
               absl::FormatDuration(absl::Now() - start).c_str(), queued);
-  EXPECT_LT(absl::Now() - start, absl::Milliseconds(500));
+  // At once on a machine that has other work too; and it dropped work.
+  EXPECT_LT(absl::Now() - start, absl::Seconds(5));
   EXPECT_NE(*exit, 0) << "an exit that drops work is not a success";
   // A broken call is an error for its caller; it must not hang.
   for (const EncodeAnswer& answer : loaded.Join()) {
@@ -187,8 +188,9 @@ struct Tally {
 };
 
 // Small requests one after the other on one connection until the first refusal, as a caller does
-// that backs off. One that calls on regardless can meet gRPC 1.51's own CANCELLED in the moment
-// between the start of its shutdown and the arrival of GOAWAY.
+// that backs off. A call that meets the moment between the start of gRPC 1.51's shutdown and the
+// arrival of GOAWAY ends with CANCELLED before the service sees it; the log tells it from one that
+// was admitted.
 void CallUntilRefused(const ServerProcess& server, int seed, const std::atomic<bool>& signalled,
                       Tally& tally) {
   const std::shared_ptr<grpc::Channel> channel = server.NewChannel();
@@ -203,7 +205,8 @@ void CallUntilRefused(const ServerProcess& server, int seed, const std::atomic<b
       if (signalled) ++tally.answered_after_signal;
       continue;
     }
-    if (IsCleanRefusal(answer.status)) {
+    const bool unseen = signalled && answer.status.error_code() == grpc::StatusCode::CANCELLED;
+    if (unseen || IsCleanRefusal(answer.status)) {
       ++tally.refused;
     } else {
       ++tally.broken;
@@ -225,7 +228,10 @@ TEST(DrainTest, SteadyLoadSeesAnswersAndRefusalsOnly) {
     for (int i = 0; i < kClients; ++i) {
       clients.emplace_back([&, i] { CallUntilRefused(*server, i, signalled, tally); });
     }
-    absl::SleepFor(absl::Milliseconds(500 + 37 * round));
+    const absl::Time end = absl::Now() + absl::Seconds(60);
+    while (tally.answered < (2 + round) * kClients && absl::Now() < end) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
     server->Signal(SIGTERM);
     signalled = true;
     EXPECT_EQ(server->WaitForExit(kExitTimeout), 0) << server->standard_error();
@@ -235,6 +241,8 @@ TEST(DrainTest, SteadyLoadSeesAnswersAndRefusalsOnly) {
                 tally.broken.load());
     EXPECT_GE(tally.answered, kClients);
     EXPECT_EQ(tally.broken, 0);
+    EXPECT_FALSE(absl::StrContains(server->standard_error(), "code=CANCELLED"))
+        << server->standard_error();
     EXPECT_EQ(tally.refused, kClients);
   }
 }

@@ -144,37 +144,40 @@ class RotationTest(unittest.TestCase):
 
     def test_no_call_fails_while_certificates_and_tokens_change(self):
         token, stopped = ["token0"], threading.Event()
+        answered_with = {}  # the token of each caller's last call
         with concurrent.futures.ThreadPoolExecutor(2 * CALLERS) as pool:
-            def keep_one():
-                calls = 0
-                with self.channel() as channel:
-                    while not stopped.is_set():
-                        self.assertEqual(self.code(channel, token[0]), "OK")
-                        calls += 1
-                return calls
-
-            def connect_anew():
+            def call_until_stopped(code_of):
                 calls = 0
                 while not stopped.is_set():
-                    self.assertEqual(self.code_of_new(token[0]), "OK")
+                    own = token[0]
+                    self.assertEqual(code_of(own), "OK")
+                    answered_with[threading.get_ident()] = own
                     calls += 1
                 return calls
+
+            def keep_one():
+                with self.channel() as channel:
+                    return call_until_stopped(lambda own: self.code(channel, own))
+
+            def connect_anew():
+                return call_until_stopped(self.code_of_new)
             callers = [pool.submit(run) for run in [keep_one, connect_anew] * CALLERS]
             try:
                 for change in range(1, CHANGES + 1):
-                    self.change(change, token, callers)
+                    self.change(change, token, callers, answered_with)
             finally:
                 stopped.set()
             print(f"{sum(caller.result() for caller in callers)} calls over {CHANGES} changes", flush=True)
 
-    def change(self, number, token, callers):
+    def change(self, number, token, callers, answered_with):
         old, new = token[0], f"token{number}"
         self.serve_certificate(f"certificate{number}")
         self.write_tokens(token_line(old) + token_line(new))
         self.wait_for(lambda: self.code_of_new(new) == "OK", "the new token is good")
         self.wait_for(lambda: self.served_name() == f"certificate{number}", "the new certificate is served")
         token[0] = new
-        time.sleep(0.5)  # calls with the old token end
+        self.wait_for(lambda: any(caller.done() for caller in callers) or
+                      list(answered_with.values()).count(new) == len(callers), "nobody uses the old token")
         self.write_tokens(token_line(new))
         self.wait_for(lambda: self.code_of_new(old) == "UNAUTHENTICATED", "the old token is refused")
         for caller in callers:

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "contexture/v1/encoder.grpc.pb.h"
 #include "contexture/v1/tasks.grpc.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -51,6 +52,14 @@ class TestServer {
   Server& server() { return *server_; }
   FakeEngine& engine() { return *engine_; }
   Lifecycle& lifecycle() { return lifecycle_; }
+  // Blocks until so many tasks wait for a worker; one that is not shared for each input.
+  void AwaitWaiting(int64_t tasks) const {
+    const absl::Time end = absl::Now() + absl::Seconds(60);
+    while (server_->waiting().tasks != tasks) {
+      ASSERT_LT(absl::Now(), end) << server_->waiting().tasks << " tasks wait, not " << tasks;
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+  }
   std::unique_ptr<v1::EncoderService::Stub> NewStub() {
     return v1::EncoderService::NewStub(server_->InProcessChannel());
   }

@@ -276,18 +276,19 @@ TEST_F(EncoderServiceTest, CancelledWorkIsNotComputed) {
   std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
   std::vector<std::thread> calls;
   std::atomic<int> cancelled{0};
-  for (int i = 0; i < 8; ++i) {
+  for (uint32_t i = 0; i < 8; ++i) {
     contexts.push_back(std::make_unique<grpc::ClientContext>());
-    calls.emplace_back([&, context = contexts.back().get()] {
+    calls.emplace_back([&, i, context = contexts.back().get()] {
       v1::EncodeResponse response;
-      const auto status = stub_->Encode(context, IdsRequest({{2}, {3}}), &response);
+      // Each its own: equal ones would be computed once.
+      const auto status = stub_->Encode(context, IdsRequest({{10 + i}, {20 + i}}), &response);
       if (status.error_code() == grpc::StatusCode::CANCELLED) ++cancelled;
     });
   }
-  absl::SleepFor(absl::Milliseconds(100));  // most calls reach the queue; none has to
+  server_.AwaitWaiting(16);
   for (auto& context : contexts) context->TryCancel();
   for (auto& call : calls) call.join();
-  absl::SleepFor(absl::Milliseconds(100));  // the server hears of it
+  server_.AwaitWaiting(0);
   server_.engine().Resume();
   holder.join();
   EXPECT_EQ(cancelled, 8);
