@@ -5,10 +5,12 @@ base is the same objects.
   chart_test.py            the test; exit code 77 where helm, kubectl or PyYAML is missing
   chart_test.py --write    writes the kustomize base anew from the chart
 
-With the Python package kubernetes-validate the objects of Kubernetes itself are checked against its schemas;
-custom resources (Prometheus operator, KEDA, Gateway API) are checked for their fields by the cases below alone.
+With the Python package kubernetes-validate the objects of Kubernetes itself are checked against its schemas. With
+CONTEXTURE_CUSTOM_RESOURCES, a directory of CustomResourceDefinitions (scripts/lib/go_tools.sh), those of the
+Prometheus operator, KEDA and the Gateway API are checked against theirs, but for the rules in CEL.
 """
 
+import os
 import pathlib
 import shutil
 import subprocess
@@ -30,6 +32,10 @@ try:
     import kubernetes_validate
 except ImportError:
     kubernetes_validate = None
+try:
+    import jsonschema
+except ImportError:
+    jsonschema = None
 
 EVERYTHING = [
     "autoscaling.kind=keda", "metrics.serviceMonitor=true", "metrics.podMonitor=true", "metrics.rules=true",
@@ -44,6 +50,11 @@ CASES = {
     "image volume": ["model.source=image", "model.image.reference=registry.example/model@sha256:0"],
     "init container": ["model.source=init", "model.init.image=fetcher:1", "model.init.args={--to=/model}"],
     "baked, hpa": ["model.source=baked", "autoscaling.kind=hpa"],
+}
+# Those that the chart has, and where in their spec a mistake is most likely.
+CUSTOM_RESOURCES = {
+    "GRPCRoute": ("rules", 0, "backendRefs", 0), "ServiceMonitor": ("endpoints", 0),
+    "PodMonitor": ("podMetricsEndpoints", 0), "PrometheusRule": ("groups", 0, "rules", 0), "ScaledObject": ("triggers", 0),
 }
 MISTAKES = {
     "unknown value": ["replica=3"],
@@ -78,6 +89,31 @@ def kind(items, name):
     return [item for item in items if item["kind"] == name]
 
 
+def strict(schema):
+    """A structural schema by which an object has no field that SCHEMA does not name; Kubernetes would drop it."""
+    schema = dict(schema)
+    if "properties" in schema:
+        schema["properties"] = {name: strict(part) for name, part in schema["properties"].items()}
+        if not schema.get("x-kubernetes-preserve-unknown-fields"):
+            schema.setdefault("additionalProperties", False)
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            schema[key] = strict(schema[key])
+    return schema
+
+
+def custom_resources(directory):
+    """The schemas of DIRECTORY's definitions by apiVersion and kind."""
+    schemas = {}
+    for path in pathlib.Path(directory).glob("*.yaml"):
+        for definition in objects(path.read_text()):
+            spec = definition["spec"]
+            for version in filter(lambda version: version["served"], spec["versions"]):
+                schemas[f"{spec['group']}/{version['name']}", spec["names"]["kind"]] = strict(
+                    version["schema"]["openAPIV3Schema"])
+    return schemas
+
+
 def by_identity(items):
     return {(item["kind"], item["metadata"]["name"]): item for item in items}
 
@@ -104,6 +140,28 @@ class ChartTest(unittest.TestCase):
                         kubernetes_validate.validate(item, KUBERNETES, strict=True)
                     except kubernetes_validate.SchemaNotFoundError:
                         self.assertIn("." , item["apiVersion"].split("/")[0])  # a custom resource
+
+    def test_custom_resources_fit_their_definitions(self):
+        directory = os.environ.get("CONTEXTURE_CUSTOM_RESOURCES")
+        if jsonschema is None or not directory:
+            self.skipTest("CONTEXTURE_CUSTOM_RESOURCES or the Python package jsonschema is missing")
+        schemas = custom_resources(directory)
+        checked = set()
+        for name, settings in CASES.items():
+            for item in render(settings):
+                schema = schemas.get((item["apiVersion"], item["kind"]))
+                if schema is None:
+                    continue
+                with self.subTest(name, kind=item["kind"]):
+                    validator = jsonschema.Draft4Validator(schema)
+                    validator.validate(item)
+                    place = item["spec"]
+                    for step in CUSTOM_RESOURCES[item["kind"]]:
+                        place = place[step]
+                    place["unknwon"] = "a mistake"
+                    self.assertFalse(validator.is_valid(item), "a mistake is not seen")
+                    checked.add(item["kind"])
+        self.assertEqual(checked, set(CUSTOM_RESOURCES))
 
     def test_pods_keep_to_the_restricted_profile(self):
         for name, settings in CASES.items():
