@@ -10,11 +10,13 @@ CONTEXTURE_CUSTOM_RESOURCES, a directory of CustomResourceDefinitions (scripts/l
 Prometheus operator, KEDA and the Gateway API are checked against theirs, but for the rules in CEL.
 """
 
+import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 
 SKIPPED = 77
@@ -39,7 +41,8 @@ except ImportError:
 
 EVERYTHING = [
     "autoscaling.kind=keda", "metrics.serviceMonitor=true", "metrics.podMonitor=true", "metrics.rules=true",
-    "metrics.dashboard=true", "grpcRoute.enabled=true", "tls.secretName=tls", "auth.secretName=auth",
+    "metrics.dashboard=true", "grpcRoute.enabled=true", "grpcRoute.parentRefs[0].name=public",
+    "tls.secretName=tls", "auth.secretName=auth",
 ]
 # Each is rendered, checked against the schemas and for confinement.
 CASES = {
@@ -62,6 +65,9 @@ MISTAKES = {
     "unknown source of the model": ["model.source=http"],
     "flag that the chart sets": ["config.listen=0.0.0.0:1"],
     "image volume without image": ["model.source=image"],
+    "certificates of clients without one of the server": ["tls.clientCertificates=true"],
+    "route without gateway": ["grpcRoute.enabled=true"],
+    "gateway without a name": ["grpcRoute.enabled=true", "grpcRoute.parentRefs[0].namespace=gateways"],
 }
 
 
@@ -162,6 +168,46 @@ class ChartTest(unittest.TestCase):
                     self.assertFalse(validator.is_valid(item), "a mistake is not seen")
                     checked.add(item["kind"])
         self.assertEqual(checked, set(CUSTOM_RESOURCES))
+
+    def test_numbers_of_a_values_file_are_written_out(self):
+        with tempfile.TemporaryDirectory() as directory:
+            values = pathlib.Path(directory) / "values.yaml"
+            values.write_text("config: {cache-bytes: 1073741824, traces-ratio: 0.25, admin: true}\n"
+                              "autoscaling: {kind: hpa, queueTokensPerReplica: 2000000}\n")
+            result = helm("template", "contexture", str(CHART), "--kube-version", KUBERNETES, "--values", str(values))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        items = objects(result.stdout)
+        config = yaml.safe_load(kind(items, "ConfigMap")[0]["data"]["contexture.yaml"])
+        self.assertEqual([config[key] for key in ("cache-bytes", "traces-ratio", "admin")],
+                         ["1073741824", "0.25", "true"])
+        metric = kind(items, "HorizontalPodAutoscaler")[0]["spec"]["metrics"][0]
+        self.assertEqual(metric["pods"]["target"]["averageValue"], "2000000")
+
+    def test_a_change_of_the_configuration_replaces_the_pods(self):
+        def checksum(*settings):
+            pod = kind(render([*CASES["edge"], *settings]), "Deployment")[0]["spec"]["template"]
+            return pod["metadata"]["annotations"]["checksum/config"]
+        self.assertEqual(checksum(), checksum())
+        for setting in ("config.cache-bytes=1", "tls.clientCertificates=false"):
+            self.assertNotEqual(checksum(setting), checksum(), setting)
+
+    def test_metrics_are_not_where_a_load_balancer_may_be(self):
+        ports = {item["metadata"]["name"]: [port["name"] for port in item["spec"]["ports"]]
+                 for item in kind(render(["service.type=LoadBalancer"]), "Service")}
+        self.assertEqual(ports, {"contexture": ["grpc"], "contexture-headless": ["grpc", "metrics"]})
+
+    def test_every_value_is_in_the_schema_and_explained(self):
+        schema = json.loads((CHART / "values.schema.json").read_text())
+        values = yaml.safe_load((CHART / "values.yaml").read_text())
+
+        def compare(part, value, where):
+            if not isinstance(value, dict) or "properties" not in part:
+                return
+            self.assertEqual(part["additionalProperties"], False, where)
+            self.assertEqual(set(part["properties"]) - {"global"}, set(value), where)
+            for name in value:
+                compare(part["properties"][name], value[name], f"{where}.{name}")
+        compare(schema, values, "values")
 
     def test_pods_keep_to_the_restricted_profile(self):
         for name, settings in CASES.items():

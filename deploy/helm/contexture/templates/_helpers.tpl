@@ -25,12 +25,18 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
+{{/* A number or word as the server reads it: numbers of values files are floats, which print as 2e+06. */}}
+{{- define "contexture.word" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ printf "%.0f" . }}{{ else }}{{ toString . }}{{ end }}
+{{- end }}
+
 {{- define "contexture.tlsAtServer" -}}
 {{- if and .Values.tls.secretName (not .Values.edge.enabled) }}true{{ end }}
 {{- end }}
 
 {{/* The server's configuration file: the chart's own keys, then config, which may not name them again. */}}
 {{- define "contexture.config" -}}
+{{- if and .Values.tls.clientCertificates (not .Values.tls.secretName) }}{{ fail "tls.clientCertificates needs tls.secretName" }}{{ end }}
 {{- $config := dict "model" "/model" "metrics-listen" "0.0.0.0:9090" "health-listen" "0.0.0.0:50052" -}}
 {{- $_ := set $config "drain-delay" (printf "%ds" (int .Values.drain.delaySeconds)) -}}
 {{- $_ := set $config "drain-grace" (printf "%ds" (int .Values.drain.graceSeconds)) -}}
@@ -49,7 +55,7 @@ capabilities:
 {{- if .Values.auth.secretName }}{{ $_ := set $config "token-file" "/etc/contexture/auth/tokens" }}{{ end }}
 {{- range $key, $value := .Values.config }}
 {{- if hasKey $config $key }}{{ fail (printf "config.%s: the chart sets it itself" $key) }}{{ end }}
-{{- $_ := set $config $key (toString $value) -}}
+{{- $_ := set $config $key (include "contexture.word" $value) -}}
 {{- end }}
 {{- range $key, $value := $config }}
 {{ $key }}: {{ $value | quote }}
