@@ -101,7 +101,8 @@ class Finisher {
         g_.weight_scale + group_.panel * kPanel +
         static_cast<size_t>(group_.first_step / g_.group_steps) * g_.scale_stride;
     const Columns scale = Columns::Load(weight_scale);
-    const int32_t* sums = sums_ + r * kPanel;
+    const Columns sums =
+        ToFloats(_mm512_load_si512(sums_ + r * kPanel), _mm512_load_si512(sums_ + r * kPanel + 16));
     float* kept = floats_ + r * kPanel;
     const Columns floats = group_.first ? Same(0) : Columns::Load(kept);
     if (!group_.last) return AddGroup(sums, scale, floats).Store(kept);

@@ -18,15 +18,14 @@ struct Columns {
 inline Columns MulAdd(const Columns& a, const Columns& b, const Columns& c) {
   return {_mm512_fmadd_ps(a.left, b.left, c.left), _mm512_fmadd_ps(a.right, b.right, c.right)};
 }
-inline Columns ToFloats(const int32_t* sums) {
-  return {_mm512_cvtepi32_ps(_mm512_load_si512(sums)),
-          _mm512_cvtepi32_ps(_mm512_load_si512(sums + 16))};
+inline Columns ToFloats(__m512i left, __m512i right) {
+  return {_mm512_cvtepi32_ps(left), _mm512_cvtepi32_ps(right)};
 }
 inline Columns Same(float x) { return {_mm512_set1_ps(x), _mm512_set1_ps(x)}; }
 
-// The floats of the groups of depth so far, and one more.
-inline Columns AddGroup(const int32_t* sums, const Columns& weight_scale, const Columns& floats) {
-  return MulAdd(ToFloats(sums), weight_scale, floats);
+// The floats of the groups of depth so far, and the sums of one more.
+inline Columns AddGroup(const Columns& sums, const Columns& weight_scale, const Columns& floats) {
+  return MulAdd(sums, weight_scale, floats);
 }
 
 // What belongs to the columns of a panel.
@@ -36,7 +35,7 @@ struct ColumnScales {
 };
 
 // The last group added to `floats`, less the row's zeros; to be multiplied by the row's scale.
-inline Columns FinishRow(const int32_t* sums, const Columns& floats, const ColumnScales& columns,
+inline Columns FinishRow(const Columns& sums, const Columns& floats, const ColumnScales& columns,
                          const Quantization& row) {
   return AddGroup(sums, columns.weight_scale,
                   MulAdd(Same(static_cast<float>(-row.zero)), columns.column_sums, floats));

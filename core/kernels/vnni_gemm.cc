@@ -21,41 +21,79 @@ struct Int8Product {
   static Sum Add(Sum sum, __m512i a, __m512i b) { return _mm512_dpbusd_epi32(sum, a, b); }
 };
 
-// sums: [kRows, 32].
+// sums += a block over the steps of INPUT, from zero; they stay in registers.
 template <int kRows>
-[[gnu::noinline]] void MultiplyInt8(const BlockInput& input, const uint16_t* panel, int32_t* sums) {
-  __m512i block[kRows][2];
+inline void MultiplyRows(const BlockInput& input, const uint16_t* panel,
+                         __m512i (&sums)[kRows][2]) {
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
-    block[r][0] = _mm512_setzero_si512();
-    block[r][1] = _mm512_setzero_si512();
+    sums[r][0] = _mm512_setzero_si512();
+    sums[r][1] = _mm512_setzero_si512();
   }
-  MultiplyBlock<Int8Product, kRows>(input, panel, block);
+  MultiplyBlock<Int8Product, kRows>(input, panel, sums);
+  // GCC 12 would keep them in memory all the time because of what comes after.
 #pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
-    _mm512_store_si512(sums + r * kPanel, block[r][0]);
-    _mm512_store_si512(sums + r * kPanel + 16, block[r][1]);
+  for (int r = 0; r < kRows; ++r) asm volatile("" : "+v"(sums[r][0]), "+v"(sums[r][1]));
+}
+
+// The groups of depth before the last: their floats are kept until it comes.
+struct KeptGroup {
+  float* floats;  // [rows, 32]
+  const float* weight_scale;
+  bool first;  // nothing is kept yet
+};
+
+template <int kRows>
+[[gnu::noinline]] void MultiplyKept(const BlockInput& input, const uint16_t* panel,
+                                    const KeptGroup& kept) {
+  __m512i sums[kRows][2];
+  MultiplyRows<kRows>(input, panel, sums);
+  const Columns scale = Columns::Load(kept.weight_scale);
+  float* floats = kept.floats;
+  if (kept.first) {
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) {
+      AddGroup(ToFloats(sums[r][0], sums[r][1]), scale, Same(0)).Store(floats + r * kPanel);
+    }
+  } else {
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) {
+      AddGroup(ToFloats(sums[r][0], sums[r][1]), scale, Columns::Load(floats + r * kPanel))
+          .Store(floats + r * kPanel);
+    }
   }
 }
 
-// The floats of a group but the last are kept until it comes.
-inline void KeepGroup(const int32_t* sums, const float* weight_scale, int rows, float* floats) {
-  const Columns scale = Columns::Load(weight_scale);
-  for (int r = 0; r < rows; ++r, sums += kPanel, floats += kPanel) {
-    AddGroup(sums, scale, Columns::Load(floats)).Store(floats);
-  }
-}
+// The last group: with those that are kept, less the zeros, times the rows' scales.
+struct LastGroup {
+  const float* floats;  // null: it is the only one
+  const float* weight_scale;
+  const float* column_sums;
+  const uint16_t* quantization;  // of the first row
+  BlockOutput output;
+};
 
-// With the last group, times the rows' scales. `floats`: null: there was no group before.
-inline void Finish(const int32_t* sums, const float* floats, const ColumnScales& columns,
-                   const GemmArgs& g, const Block& block, const BlockOutput& output) {
-  for (int r = 0; r < block.rows; ++r) {
-    const Quantization row = ReadQuantization(g, block.row + r);
-    const Columns sum =
-        FinishRow(sums + r * kPanel,
-                  floats == nullptr ? Same(0) : Columns::Load(floats + r * kPanel), columns, row);
-    float* to = output.sums + r * output.stride;
-    MulAdd(sum, Same(row.scale), output.accumulate ? Columns::Load(to) : Same(0)).Store(to);
+template <int kRows>
+[[gnu::noinline]] void MultiplyLast(const BlockInput& input, const uint16_t* panel,
+                                    const LastGroup& last) {
+  __m512i sums[kRows][2];
+  MultiplyRows<kRows>(input, panel, sums);
+  const ColumnScales columns = {Columns::Load(last.weight_scale), Columns::Load(last.column_sums)};
+  const uint16_t* quantization = last.quantization;
+  const long stride = input.stride;
+  const float* floats = last.floats;
+  float* to = last.output.sums;
+  const long to_stride = last.output.stride;
+  const bool accumulate = last.output.accumulate;
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) {
+    Quantization row;
+    __builtin_memcpy(&row, quantization, sizeof(row));
+    quantization += stride;
+    const Columns before = floats == nullptr ? Same(0) : Columns::Load(floats + r * kPanel);
+    const Columns sum = FinishRow(ToFloats(sums[r][0], sums[r][1]), before, columns, row);
+    MulAdd(sum, Same(row.scale), accumulate ? Columns::Load(to) : Same(0)).Store(to);
+    to += to_stride;
   }
 }
 
@@ -64,30 +102,25 @@ struct Int8Arithmetic : Int8Stores {
   // the groups in order.
   static void Multiply(const GemmArgs& g, const Block& block, const BlockOutput& output) {
     BlockInput input = InputOf(g, block);
-    const float* weight_scale = g.weight_scale + block.panel * kPanel;
-    const Columns column_sums = Columns::Load(g.column_sums + block.panel * kPanel);
     const uint16_t* panel = g.weights + block.panel * g.panel_stride;
-    alignas(64) int32_t sums[kMaxRows * kPanel];
-    const auto multiply = [&] {
-      WithConstantRows(block.rows,
-                       [&](auto rows) { MultiplyInt8<decltype(rows)::value>(input, panel, sums); });
-    };
-    if (g.group_steps >= g.steps) {
-      multiply();
-      return Finish(sums, nullptr, {Columns::Load(weight_scale), column_sums}, g, block, output);
-    }
-    alignas(64) float floats[kMaxRows * kPanel] = {};
+    alignas(64) float floats[kMaxRows * kPanel];
+    KeptGroup kept = {floats, g.weight_scale + block.panel * kPanel, true};
+    LastGroup last = {nullptr, nullptr, g.column_sums + block.panel * kPanel,
+                      input.rows + g.low_offset, output};
     int left = g.steps;
     for (input.steps = g.group_steps; left > g.group_steps; left -= g.group_steps) {
-      multiply();
-      KeepGroup(sums, weight_scale, block.rows, floats);
+      WithConstantRows(block.rows,
+                       [&](auto rows) { MultiplyKept<decltype(rows)::value>(input, panel, kept); });
       input.Advance();
       panel += static_cast<long>(2 * kTile) * g.group_steps;
-      weight_scale += g.scale_stride;
+      kept.weight_scale += g.scale_stride;
+      kept.first = false;
     }
     input.steps = left;
-    multiply();
-    Finish(sums, floats, {Columns::Load(weight_scale), column_sums}, g, block, output);
+    last.floats = kept.first ? nullptr : floats;
+    last.weight_scale = kept.weight_scale;
+    WithConstantRows(block.rows,
+                     [&](auto rows) { MultiplyLast<decltype(rows)::value>(input, panel, last); });
   }
 };
 
