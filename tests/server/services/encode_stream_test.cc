@@ -103,30 +103,36 @@ TEST_F(EncodeStreamTest, TextThatIsNotUtf8DoesNotEndTheStream) {
 
 TEST_F(EncodeStreamTest, ReaderThatDoesNotReadIsNotReadEither) {
   // With the engine paused nothing is answered, so no more than 64 items may be taken from the
-  // stream.
+  // stream. 64 KiB each: the buffers of the transport, which grow, hold some hundreds.
+  constexpr int kAll = 4000;
   server_.engine().Pause();
   std::atomic<int> sent{0};
+  std::atomic<bool> stop{false};
   std::thread sender([&] {
-    // 64 KiB each: the transport's own buffers hold few of them.
-    for (int i = 0; i < 200; ++i) {
-      v1::EncodeRequest request = IdsRequest({{1}});
-      request.add_inputs()->set_text(std::string(64 << 10, 'a'));
-      v1::EncodeStreamRequest message;
+    v1::EncodeStreamRequest message;
+    *message.mutable_request() = IdsRequest({{1}});
+    message.mutable_request()->add_inputs()->set_text(std::string(64 << 10, 'a'));
+    for (int i = 0; i < kAll && !stop; ++i) {
       message.set_id(std::to_string(i));
-      *message.mutable_request() = request;
       if (!stream_->Write(message)) return;
       ++sent;
     }
     stream_->WritesDone();
   });
-  absl::SleepFor(absl::Milliseconds(500));
-  EXPECT_LT(sent, 200);
+  // Until the sender is held back, which on a busy machine takes a while to be sure of.
+  int before = -1;
+  for (int now = 0; now != before && now < kAll; now = sent) {
+    before = now;
+    absl::SleepFor(absl::Milliseconds(500));
+  }
+  EXPECT_LT(sent, kAll);
+  stop = true;
   server_.engine().Resume();
   int answers = 0;
   v1::EncodeStreamResponse response;
   while (stream_->Read(&response)) ++answers;
   sender.join();
-  EXPECT_EQ(answers, 200);
+  EXPECT_EQ(answers, sent);
 }
 
 TEST(EncodeStreamLimitTest, StreamIsHeldBackInsteadOfRefusedWhenTheQueueFills) {
