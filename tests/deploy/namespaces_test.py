@@ -49,9 +49,10 @@ def answer_to(query, addresses):
 
 
 def serve_names(file):
-    """Answers all queries with the addresses in FILE, until it is killed."""
+    """Answers all queries with the addresses in FILE, until it is killed. FILE.ready: from now on."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
         asked.bind((CLIENT_ADDRESS, DNS_PORT))
+        pathlib.Path(f"{file}.ready").touch()
         while True:
             query, peer = asked.recvfrom(4096)
             asked.sendto(answer_to(query, pathlib.Path(file).read_text().split()), peer)
@@ -141,7 +142,8 @@ class NamespacesTest(unittest.TestCase):
                                         re.MULTILINE))) for text in self.metrics(servers)]
 
     def assert_spread(self, servers):
-        """Each of them gets its part of the calls within a tenth."""
+        """Each of them gets its part of the calls within a tenth, soon after all get some."""
+        self.wait_for(lambda: min(self.answered(servers)) > 0, "every server is called")
         time.sleep(SETTLE_SECONDS)
         before = self.answered(servers)
         time.sleep(COUNT_SECONDS)
@@ -173,6 +175,8 @@ class NamespacesTest(unittest.TestCase):
         names = self.scratch / "names"
         names.write_text(f"{self.network.address(0)} {self.network.address(1)}")
         self.start("dns", self.network.client, sys.executable, __file__, "--names", str(names))
+        # A client that finds no name asks again only after half a minute.
+        self.wait_for(pathlib.Path(f"{names}.ready").exists, "names are answered")
         for i in (0, 1):
             self.start_server(i)
         load = self.start_load(f"dns://{CLIENT_ADDRESS}:{DNS_PORT}/{NAME}:{GRPC_PORT}")
