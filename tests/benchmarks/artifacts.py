@@ -60,14 +60,21 @@ def served_onnx(model_dir: Path, folder: Path) -> Path:
     file = folder / "model.onnx"
     if not file.exists():
         shutil.copytree(model_dir, folder, dirs_exist_ok=True)
-        model = transformers.AutoModel.from_pretrained(model_dir, attn_implementation="eager",
-                                                       dtype=torch.float32, add_pooling_layer=False).eval()
-        model.config.return_dict = False
-        ids = torch.randint(3, 100, (2, 16))
         names = ["input_ids", "attention_mask", "token_type_ids"]
+
+        class Encoder(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.encoder = transformers.AutoModel.from_pretrained(
+                    model_dir, attn_implementation="eager", dtype=torch.float32, add_pooling_layer=False)
+
+            def forward(self, *inputs):
+                return self.encoder(**dict(zip(names, inputs))).last_hidden_state
+
+        ids = torch.randint(3, 100, (2, 16))
         axes = {name: {0: "batch", 1: "length"} for name in [*names, "last_hidden_state"]}
         part = folder / "model.part"
-        torch.onnx.export(model, (ids, torch.ones_like(ids), torch.zeros_like(ids)), str(part),
+        torch.onnx.export(Encoder().eval(), (ids, torch.ones_like(ids), torch.zeros_like(ids)), str(part),
                           input_names=names, output_names=["last_hidden_state"], dynamic_axes=axes,
                           opset_version=17, dynamo=False)
         part.rename(file)
