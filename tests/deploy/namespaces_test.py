@@ -112,9 +112,17 @@ class NamespacesTest(unittest.TestCase):
         process = subprocess.Popen(["ip", "netns", "exec", namespace, *command], stdin=subprocess.DEVNULL,
                                    stdout=self.log, stderr=self.log)
         self.processes[name] = process
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
+        self.addCleanup(self.stop, process)
         return process
+
+    @staticmethod
+    def stop(process):
+        # Killed, nginx would leave its workers behind.
+        process.terminate()
+        try:
+            process.wait(timeout=PATIENCE_SECONDS)
+        finally:
+            process.kill()
 
     def start_server(self, i):
         self.start(i, self.network.servers[i], self.programs[0], f"--model={self.scratch / 'model'}", "--threads=1",
