@@ -1,5 +1,6 @@
 #include "server/model_preparation.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -99,24 +100,26 @@ void ModelPreparation::LogPlan(const ServedModel& model) const {
   const EngineInfo& info = model.info;
   const ServerOptions& options = context_.options;
   const int64_t workspaces = static_cast<int64_t>(info.workspace_bytes) * context_.num_workers;
-  context_.logger.Info("plan",
-                       {{"model", model.name},
-                        {"model_type", info.config.model_type},
-                        {"precision", info.precision},
-                        {"precision_reason", info.precision_reason},
-                        {"min_cosine_to_f32", absl::StrFormat("%.7f", info.accuracy.min_cosine)},
-                        {"isa", info.isa},
-                        {"engine_threads", absl::StrCat(context_.num_workers)},
-                        {"tokenizer", model.tokenizer != nullptr ? "yes" : "no"},
-                        {"max_length", absl::StrCat(info.config.max_length)},
-                        {"max_text_length", absl::StrCat(info.max_text_length)},
-                        {"max_batch_tokens", absl::StrCat(info.max_batch_tokens)},
-                        {"max_queue_tokens", absl::StrCat(options.queue.max_tokens)},
-                        {"max_inputs_per_request", absl::StrCat(model.max_inputs_per_request)},
-                        {"max_message_bytes", FormatBytes(model.max_message_bytes)},
-                        {"weight_bytes", absl::StrCat(info.weight_bytes)},
-                        {"workspace_bytes", absl::StrCat(workspaces)},
-                        {"fingerprint", info.fingerprint}});
+  context_.logger.Info(
+      "plan",
+      {{"model", model.name},
+       {"model_type", info.config.model_type},
+       {"precision", info.precision},
+       {"precision_reason", info.precision_reason},
+       {"min_cosine_to_f32", absl::StrFormat("%.7f", info.accuracy.min_cosine)},
+       {"isa", info.isa},
+       {"engine_threads", absl::StrCat(context_.num_workers)},
+       {"intra_op_threads", absl::StrCat(std::min(options.intra_op_threads, context_.num_workers))},
+       {"tokenizer", model.tokenizer != nullptr ? "yes" : "no"},
+       {"max_length", absl::StrCat(info.config.max_length)},
+       {"max_text_length", absl::StrCat(info.max_text_length)},
+       {"max_batch_tokens", absl::StrCat(info.max_batch_tokens)},
+       {"max_queue_tokens", absl::StrCat(options.queue.max_tokens)},
+       {"max_inputs_per_request", absl::StrCat(model.max_inputs_per_request)},
+       {"max_message_bytes", FormatBytes(model.max_message_bytes)},
+       {"weight_bytes", absl::StrCat(info.weight_bytes)},
+       {"workspace_bytes", absl::StrCat(workspaces)},
+       {"fingerprint", info.fingerprint}});
 }
 
 }  // namespace contexture

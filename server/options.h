@@ -77,6 +77,9 @@ struct ServerOptions {
   // See EngineOptions; for int8. Default: what needs no file.
   std::string calibration;
   int threads = 0;            // engine workers; 0: the granted cores
+  // See BatcherOptions. Default: past it the parts of a batch of usual models are short beside the
+  // handing over.
+  int intra_op_threads = 8;
   int tokenizer_threads = 0;  // 0: a quarter of the granted cores, at least 1
 
   // See BatcherOptions; 0: the engine's own default.

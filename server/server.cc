@@ -80,6 +80,7 @@ absl::Duration SlowCall(const ServerOptions& options) {
 BatcherOptions MakeBatcherOptions(const ServerOptions& options, const ThreadPlan& threads) {
   const bool chosen = options.max_batch_tokens > 0;
   return {.num_workers = threads.engine_workers,
+          .intra_op_threads = threads.intra_op_threads,
           .max_batch_tokens = chosen ? options.max_batch_tokens : EngineOptions().max_batch_tokens,
           .queue = options.queue,
           .target_p99 = options.target_p99};

@@ -10,6 +10,7 @@ namespace contexture {
 ThreadPlan PlanThreads(const ServerOptions& options, const CpuGrant& grant) {
   ThreadPlan plan;
   plan.engine_workers = options.threads > 0 ? options.threads : grant.cores;
+  plan.intra_op_threads = std::min(options.intra_op_threads, plan.engine_workers);
   plan.tokenizer_threads =
       options.tokenizer_threads > 0 ? options.tokenizer_threads : std::max(1, grant.cores / 4);
   const std::string quota =

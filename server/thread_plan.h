@@ -10,6 +10,7 @@ namespace contexture {
 // How many threads do what, and why.
 struct ThreadPlan {
   int engine_workers = 1;
+  int intra_op_threads = 1;  // of the workers
   int tokenizer_threads = 1;
   std::string reason;  // "2 cores: affinity 4, cgroup quota 2.0"
 };

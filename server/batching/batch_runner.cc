@@ -32,11 +32,13 @@ BatchRunner::BatchRunner(const Context& context, int worker, int max_batch_token
   statuses_.reserve(tokens);
 }
 
-CostSample BatchRunner::Run(std::vector<QueuedTask>& tasks) {
+CostSample BatchRunner::Run(std::vector<QueuedTask>& tasks, Team* team) {
+  team_ = team;
   const auto work = std::partition(tasks.begin(), tasks.end(),
                                    [](const QueuedTask& task) { return !task.task.work; });
   const size_t sequences = work - tasks.begin();
   const CostSample sample = RunSequences(absl::MakeSpan(tasks).subspan(0, sequences));
+  DismissTeam();
   for (QueuedTask& task : absl::MakeSpan(tasks).subspan(sequences)) RunWork(task);
   tasks.clear();
   return sample;
@@ -83,7 +85,8 @@ CostSample BatchRunner::RunSequences(absl::Span<QueuedTask> tasks) {
     }
   }
   BatchRecord batch{.sequences = static_cast<int64_t>(tasks.size()),
-                    .compute_time = context_.clock.Now() - start};
+                    .compute_time = context_.clock.Now() - start,
+                    .helped = DismissTeam()};
   for (const QueuedTask& task : tasks) {
     batch.tokens += task.task.tokens();
     batch.squares += task.task.tokens() * task.task.tokens();
@@ -98,8 +101,15 @@ CostSample BatchRunner::RunSequences(absl::Span<QueuedTask> tasks) {
     report.queue_time = start - tasks[i].enqueued;
     std::move(tasks[i].task.done)(std::move(statuses_[i]), report);
   }
-  if (!computed) return {};
+  if (!computed || batch.helped) return {};
   return {.size = {.tokens = batch.tokens, .squares = batch.squares}, .time = batch.compute_time};
+}
+
+bool BatchRunner::DismissTeam() {
+  Team* team = std::exchange(team_, nullptr);
+  if (team == nullptr) return false;
+  team->Close();
+  return team->helped() > 0;
 }
 
 SpanContext BatchRunner::Trace(absl::Span<const QueuedTask> tasks, const BatchRecord& batch,
@@ -197,8 +207,12 @@ absl::Status BatchRunner::RunEngine(const ModelGeneration& model) {
                           .target_offsets = target_offsets_};
   const OutputPlan plan{
       .slots = slots_, .offsets = slot_offsets_, .non_finite = absl::MakeSpan(non_finite_)};
-  return WithoutExceptions(
-      [&] { return model.engine->Run(batch, plan, *model.workspaces[worker_]); });
+  Workspace& workspace = *model.workspaces[worker_];
+  if (team_ != nullptr) workspace.ShareWith(team_, model.workspaces);
+  absl::Status status =
+      WithoutExceptions([&] { return model.engine->Run(batch, plan, workspace); });
+  if (team_ != nullptr) workspace.ShareWith(nullptr, {});
+  return status;
 }
 
 }  // namespace contexture

@@ -29,12 +29,16 @@ class BatchRunner {
   // Calls `done` of all TASKS, which are of one model, and leaves none. A task whose result is not
   // finite fails alone with INTERNAL. When the engine fails on a batch of several, each task is
   // computed once more, alone, so that only the culprits fail. Tasks with work of their own come
-  // after the sequences, one by one. Returns what teaches the cost model: nothing when there was no
-  // batch of sequences, or when it was computed more than once.
-  CostSample Run(std::vector<QueuedTask>& tasks);
+  // after the sequences, one by one. Helpers of TEAM, which this worker leads, share the sequences;
+  // it is closed when these are computed. Null: alone. Returns what teaches the cost model: nothing
+  // when there was no batch of sequences, when it was computed more than once, or when anybody
+  // helped.
+  CostSample Run(std::vector<QueuedTask>& tasks, Team* team = nullptr);
 
  private:
   CostSample RunSequences(absl::Span<QueuedTask> tasks);
+  // Closes the team, if there is one. Returns whether anybody helped.
+  bool DismissTeam();
   // Counts the batch; TASKS are still unanswered.
   void Record(absl::Span<const QueuedTask> tasks, const BatchRecord& batch);
   // The span of a batch that began at START, linked to the calls in it that are traced. Zero: none
@@ -49,6 +53,7 @@ class BatchRunner {
 
   const Context context_;
   const int worker_;
+  Team* team_ = nullptr;  // of the batch
   // The batch and its outputs; see PackedBatch and OutputPlan.
   std::vector<uint32_t> ids_;
   std::vector<uint32_t> type_ids_;

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <atomic>
 #include <thread>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "core/base/denormals.h"
 #include "core/base/status_macros.h"
+#include "core/base/team.h"
 #include "server/batching/batch_runner.h"
 #include "server/batching/batcher_metrics.h"
 #include "server/batching/scheduler.h"
@@ -34,11 +36,14 @@ class ThreadedBatcher final : public Batcher {
       : context_(context),
         on_room_(options.on_room),
         scheduler_({.num_workers = std::max(1, options.num_workers),
+                    .intra_op_threads = options.intra_op_threads,
                     .policy = {.max_batch_tokens = options.max_batch_tokens},
                     .queue = options.queue,
                     .target_p99 = options.target_p99}) {
     const int num_workers = std::max(1, options.num_workers);
+    places_.resize(num_workers);
     for (int i = 0; i < num_workers; ++i) {
+      teams_.push_back(std::make_unique<Team>(i));
       runners_.push_back(std::make_unique<BatchRunner>(context, i, options.max_batch_tokens));
     }
     for (int i = 0; i < num_workers; ++i) {
@@ -68,21 +73,33 @@ class ThreadedBatcher final : public Batcher {
   // What a worker keeps from batch to batch so that taking one allocates nothing.
   struct Hands {
     Departures departures;
-    int64_t answered = 0;  // tasks since it last took work
-    CostSample sample;     // of its last batch
+    int64_t answered = 0;      // tasks since it last took work
+    CostSample sample;         // of its last batch
+    Team* own_team = nullptr;  // for the batch; null: it computes alone
+    int leader = kNobody;      // whom it helps in place of a batch of its own
   };
+  static constexpr int kNobody = -1;
 
   void RunWorker(int index) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Reports what was done, waits for work and takes some. False: stop.
+  // Reports what was done, waits for work or for a leader who wants help, and takes one. False:
+  // stop.
   bool TakeWork(int index, Hands& hands) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Lets idle workers help LEADER, if that is worth it. Null: it is not.
+  Team* OpenTeam(int leader) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // How many more workers may come to help LEADER.
+  void SetPlaces(int leader, int places) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes a place; there is one.
+  int JoinLeader() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Help(int index, int leader) ABSL_LOCKS_EXCLUDED(mutex_);
   void AnswerDropped(Departures& departures) const;
 
-  bool HasWorkOrStops() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-    return scheduler_.queue().size() > 0 || stopping_;
+  bool IsNeeded() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return scheduler_.queue().size() > 0 || all_places_ > 0 || stopping_;
   }
   bool AllAnswered() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return unanswered_ == 0; }
   void PublishQueue(absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     context_.metrics.SetQueue(scheduler_.Waiting(now));
+    called_away_.store(scheduler_.queue().size() > 0 || stopping_, std::memory_order_relaxed);
   }
 
   const BatchRunner::Context context_;
@@ -93,7 +110,11 @@ class ThreadedBatcher final : public Batcher {
   int64_t unanswered_ ABSL_GUARDED_BY(mutex_) = 0;  // tasks in the queue or with a worker
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<int> places_ ABSL_GUARDED_BY(mutex_);  // for helpers, by leader
+  int all_places_ ABSL_GUARDED_BY(mutex_) = 0;
 
+  std::atomic<bool> called_away_{false};               // helpers leave: there is work
+  std::vector<std::unique_ptr<Team>> teams_;           // by leader; constant after construction
   std::vector<std::unique_ptr<BatchRunner>> runners_;  // each used by its worker alone
   std::vector<std::thread> workers_;                   // constant after construction
 };
@@ -153,22 +174,63 @@ void ThreadedBatcher::RunWorker(int index) {
   FlushDenormals();
   Hands hands;
   while (TakeWork(index, hands)) {
+    if (hands.leader != kNobody) {
+      Help(index, hands.leader);
+      continue;
+    }
     if (on_room_) on_room_();
     hands.answered = static_cast<int64_t>(hands.departures.size());
     AnswerDropped(hands.departures);
-    hands.sample = runners_[index]->Run(hands.departures.taken);
+    hands.sample = runners_[index]->Run(hands.departures.taken, hands.own_team);
   }
+}
+
+void ThreadedBatcher::Help(int index, int leader) {
+  teams_[leader]->Help(index, called_away_);
+  // It left for work, which perhaps another has taken by now.
+  absl::MutexLock lock(&mutex_);
+  if (teams_[leader]->open()) SetPlaces(leader, places_[leader] + 1);
+}
+
+Team* ThreadedBatcher::OpenTeam(int leader) {
+  const int helpers = scheduler_.HelpersFor(leader);
+  if (helpers == 0) return nullptr;
+  teams_[leader]->Open(1 + helpers);
+  SetPlaces(leader, helpers);
+  return teams_[leader].get();
+}
+
+void ThreadedBatcher::SetPlaces(int leader, int places) {
+  all_places_ += places - places_[leader];
+  places_[leader] = places;
+}
+
+int ThreadedBatcher::JoinLeader() {
+  const auto free = std::find_if(places_.begin(), places_.end(), [](int n) { return n > 0; });
+  const auto leader = static_cast<int>(free - places_.begin());
+  SetPlaces(leader, *free - 1);
+  return leader;
 }
 
 bool ThreadedBatcher::TakeWork(int index, Hands& hands) {
   absl::MutexLock lock(&mutex_);
   unanswered_ -= hands.answered;
   scheduler_.Finish(index, hands.sample, context_.clock.Now());
-  mutex_.Await(absl::Condition(this, &ThreadedBatcher::HasWorkOrStops));
+  hands.answered = 0;
+  hands.sample = {};
+  hands.own_team = nullptr;
+  hands.leader = kNobody;
+  SetPlaces(index, 0);
+  mutex_.Await(absl::Condition(this, &ThreadedBatcher::IsNeeded));
   if (stopping_) return false;
+  if (scheduler_.queue().size() == 0) {
+    hands.leader = JoinLeader();
+    return true;
+  }
   const absl::Duration now = context_.clock.Now();
   scheduler_.Take(index, now, hands.departures);
   PublishQueue(now);
+  hands.own_team = OpenTeam(index);
   return true;
 }
 

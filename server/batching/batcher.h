@@ -16,6 +16,8 @@ struct BatcherOptions {
   // Worker threads, each computing its own batches with its own Workspace. Default: the caller
   // passes the granted cores (core/base/cpu_info.h).
   int num_workers = 1;
+  // Workers that may compute one batch together, while nothing waits; 1: none do.
+  int intra_op_threads = 1;
   // Tokens of one batch. Default and reason: EngineOptions::max_batch_tokens.
   int max_batch_tokens = 512;
   // Bounds and order of what waits.
@@ -30,7 +32,8 @@ struct BatcherOptions {
 
 // Groups the tasks of all callers into batches of up to max_batch_tokens and runs them on its
 // workers. A batch is of one model; all models share the workers and the queue. A batch is
-// dispatched as soon as a worker is idle; nothing waits for a fuller one. Thread safe.
+// dispatched as soon as a worker is idle; nothing waits for a fuller one. Workers that stay idle
+// help the others and leave for new work at once. Thread safe.
 class Batcher {
  public:
   virtual ~Batcher() = default;  // answers everything that is still queued with UNAVAILABLE

@@ -13,6 +13,7 @@ struct BatchRecord {
   int64_t tokens = 0;
   int64_t squares = 0;  // sum of the squared lengths
   absl::Duration compute_time = absl::ZeroDuration();
+  bool helped = false;  // whether other workers computed some of it
 };
 
 // What waits.

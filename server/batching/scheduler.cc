@@ -11,6 +11,8 @@ namespace {
 
 // Shorter waits say nothing about the prediction: what it left out is as long.
 constexpr absl::Duration kShortestTelling = absl::Milliseconds(10);
+// A shorter batch is over before a worker that slept has helped much.
+constexpr absl::Duration kShortestShared = absl::Microseconds(200);
 constexpr double kWaitQuantile = 0.99, kRatioStep = 0.02, kLargestRatio = 2;
 
 BatchSize SizeOf(const Task& task) {
@@ -21,7 +23,8 @@ BatchSize SizeOf(const Task& task) {
 }  // namespace
 
 Scheduler::Scheduler(const SchedulerOptions& options)
-    : policy_(options.policy),
+    : intra_op_threads_(options.intra_op_threads),
+      policy_(options.policy),
       queue_(options.queue),
       batch_size_({.target = options.target_p99,
                    .smallest = options.policy.min_share_tokens,
@@ -108,7 +111,7 @@ void Scheduler::Take(int worker, absl::Duration now, Departures& departures) {
   for (size_t i = expired; i < departures.expired.size(); ++i) {
     LearnWait(departures.expired[i], now);
   }
-  BatchSize size;
+  BatchSize size, sequences;
   Worker& taker = workers_[worker];
   for (size_t i = before; i < departures.taken.size(); ++i) {
     const auto& [task, enqueued] = departures.taken[i];
@@ -116,12 +119,24 @@ void Scheduler::Take(int worker, absl::Duration now, Departures& departures) {
     LearnWait(departures.taken[i], now);
     size.tokens += part.tokens;
     size.squares += part.squares;
+    if (!task.work) sequences.tokens += part.tokens;
     if (task.traffic_class == TrafficClass::kInteractive) taker.enqueued.push_back(enqueued);
   }
   if (size.tokens == 0) return;
   taker.idle = false;
   taker.model = departures.taken.back().task.model;
   taker.busy_until = now + taker.model->costs.Predict(size);
+  sequences.squares = size.squares;
+  taker.sequence_time =
+      sequences.tokens == 0 ? absl::ZeroDuration() : taker.model->costs.Predict(sequences);
+}
+
+int Scheduler::HelpersFor(int worker) const {
+  const Worker& taker = workers_[worker];
+  if (taker.idle || taker.sequence_time < kShortestShared || queue_.size() > 0) return 0;
+  const auto idle = std::count_if(workers_.begin(), workers_.end(),
+                                  [](const Worker& other) { return other.idle; });
+  return std::clamp(static_cast<int>(idle), 0, std::max(0, intra_op_threads_ - 1));
 }
 
 void Scheduler::Finish(int worker, const CostSample& sample, absl::Duration now) {

@@ -17,6 +17,8 @@ namespace contexture {
 
 struct SchedulerOptions {
   int num_workers = 1;
+  // Workers that may compute one batch together.
+  int intra_op_threads = 1;
   BatchPolicyOptions policy;
   QueueOptions queue = {};
   // Within which 99 of 100 interactive requests should be done; zero: batches are as large as
@@ -37,6 +39,10 @@ class Scheduler {
   absl::Status Schedule(absl::Span<Task> tasks, absl::Duration now);
   // WORKER, which is idle, takes what it shall compute now, and what shall be answered without.
   void Take(int worker, absl::Duration now, Departures& departures);
+  // How many of the other workers may help WORKER with the batch that it has just taken: the idle
+  // ones, while nothing waits and the batch takes longer than waking them is worth. They stay idle
+  // in what else is decided.
+  int HelpersFor(int worker) const;
   // WORKER is idle again. SAMPLE may be empty.
   void Finish(int worker, const CostSample& sample, absl::Duration now);
   // See TaskQueue.
@@ -53,7 +59,9 @@ class Scheduler {
     bool idle = true;
     std::shared_ptr<ModelGeneration> model = {};       // of its batch
     absl::Duration busy_until = absl::ZeroDuration();  // as predicted; past: it is overdue
-    std::vector<absl::Duration> enqueued = {};         // of its interactive tasks
+    // As predicted, of its sequences: what can be shared.
+    absl::Duration sequence_time = absl::ZeroDuration();
+    std::vector<absl::Duration> enqueued = {};  // of its interactive tasks
   };
 
   // Sets the tasks' predicted waits.
@@ -63,6 +71,7 @@ class Scheduler {
   absl::Duration CostOf(const Task& task) const;
   absl::Duration Running(absl::Duration now) const;  // see AdmissionSituation
 
+  const int intra_op_threads_;
   const BatchPolicyOptions policy_;
   TaskQueue queue_;
   BatchSizeController batch_size_;

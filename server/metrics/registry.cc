@@ -47,6 +47,8 @@ constexpr MetricName kCacheBytes = {"contexture_cache_bytes", "Memory of the cac
 constexpr MetricName kAbandoned = {"contexture_abandoned_tokens_total",
                                    "Tokens computed for callers who had left meanwhile."};
 constexpr MetricName kBatchItems = {"contexture_batch_items", "Inputs computed together."};
+constexpr MetricName kHelpedBatches = {"contexture_helped_batches_total",
+                                       "Batches that several workers computed together."};
 constexpr MetricName kBatchTokens = {"contexture_batch_tokens", "Tokens computed together."};
 constexpr MetricName kQueueDuration = {"contexture_queue_duration_seconds",
                                        "Time an input waited for the start of its batch."};
@@ -78,6 +80,7 @@ class PrometheusBatcherMetrics final : public BatcherMetrics {
         predicted_wait_(AddGauge(registry, kPredictedWait)),
         batch_items_(AddHistogram(registry, kBatchItems, PowersOfTwo(kMostBatchItems))),
         batch_tokens_(AddHistogram(registry, kBatchTokens, PowersOfTwo(kMostBatchTokens))),
+        helped_batches_(AddCounter(registry, kHelpedBatches)),
         queue_(AddHistogram(registry, kQueueDuration, DurationBounds(kTenMicroseconds))),
         compute_(AddHistogram(registry, kComputeDuration, DurationBounds(kHundredMicroseconds))),
         expired_(AddCounter(registry, kExpired)),
@@ -104,6 +107,7 @@ class PrometheusBatcherMetrics final : public BatcherMetrics {
     batch_items_.Observe(static_cast<double>(batch.sequences));
     batch_tokens_.Observe(static_cast<double>(batch.tokens));
     compute_.Observe(absl::ToDoubleSeconds(batch.compute_time));
+    if (batch.helped) helped_batches_.Increment();
   }
   void RecordQueueTime(absl::Duration time) override {
     queue_.Observe(absl::ToDoubleSeconds(time));
@@ -128,6 +132,7 @@ class PrometheusBatcherMetrics final : public BatcherMetrics {
   Gauge& predicted_wait_;
   Histogram& batch_items_;
   Histogram& batch_tokens_;
+  Counter& helped_batches_;
   Histogram& queue_;
   Histogram& compute_;
   Counter& expired_;

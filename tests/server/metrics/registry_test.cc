@@ -89,7 +89,8 @@ TEST(ServerMetricsTest, FamiliesAreThese) {
           "contexture_shared_items_total counter", "contexture_cache_bytes gauge",
           "contexture_class_tokens_total counter", "contexture_abandoned_tokens_total counter",
           "contexture_queue_tokens gauge", "contexture_batch_items histogram",
-          "contexture_batch_tokens histogram", "contexture_queue_duration_seconds histogram",
+          "contexture_batch_tokens histogram", "contexture_helped_batches_total counter",
+          "contexture_queue_duration_seconds histogram",
           "contexture_compute_duration_seconds histogram",
           "contexture_tokenize_duration_seconds histogram",
           "contexture_batch_padding_tokens_total counter", "contexture_refused_items_total counter",
@@ -158,7 +159,8 @@ TEST(ServerMetricsTest, BatcherRecordsIntoIt) {
   ServerMetrics metrics;
   BatcherMetrics& batcher = metrics.batcher();
   batcher.SetQueue({.tasks = 3, .tokens = 70, .predicted_wait = absl::Milliseconds(750)});
-  batcher.RecordBatch({.sequences = 4, .tokens = 90, .compute_time = absl::Milliseconds(125)});
+  batcher.RecordBatch(
+      {.sequences = 4, .tokens = 90, .compute_time = absl::Milliseconds(125), .helped = true});
   batcher.RecordQueueTime(absl::Milliseconds(250));
   batcher.RecordExpired(2);
   batcher.RecordCancelled(7);
@@ -182,7 +184,7 @@ TEST(ServerMetricsTest, BatcherRecordsIntoIt) {
           Pair("contexture_class_tokens_total{class=bulk}", 13),
           Pair("contexture_tokens_total", 90), Pair("contexture_batch_items_count", 1),
           Pair("contexture_batch_items_sum", 4), Pair("contexture_batch_tokens_count", 1),
-          Pair("contexture_batch_tokens_sum", 90),
+          Pair("contexture_batch_tokens_sum", 90), Pair("contexture_helped_batches_total", 1),
           Pair("contexture_compute_duration_seconds_count", 1),
           Pair("contexture_compute_duration_seconds_sum", 0.125),
           Pair("contexture_queue_duration_seconds_count", 1),
