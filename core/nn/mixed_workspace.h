@@ -14,7 +14,7 @@ namespace contexture::nn {
 inline constexpr int kIntermediateChunk = kernels::mixed::kMaxQuantizedColumns;
 // Rows that go through the linear layers together, so that memory does not grow with the length of
 // a sequence where it need not. Tiles end with a block.
-inline constexpr int kMixedBlockRows = 512;
+inline constexpr int kMixedBlockRows = 256;
 static_assert(kMixedBlockRows % kernels::mixed::kSpareRows == 0);
 // The same where several threads share a batch: all intermediate activations of a block are kept.
 inline constexpr int kSharedBlockRows = 128;
