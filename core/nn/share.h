@@ -56,22 +56,21 @@ class ExtentParts {
   const int column_cuts_, row_cuts_;
 };
 
-// More than one, so that members who come late or are interrupted delay the others little.
-inline constexpr int kPartsPerMember = 4;
-
 inline bool Shares(const Workspace& workspace) {
   return workspace.team != nullptr && workspace.team->size() > 1 && workspace.observer == nullptr;
 }
 
 // Calls compute(part, member) for the parts of EXTENT, on all members of WORKSPACE's team at once,
-// and returns when all are done; alone it is one part. MEMBER is the workspace whose scratch the
-// part may use; what the members share is in WORKSPACE. Not empty.
+// and returns when all are done; alone it is one part. There is a part for each member: smaller
+// ones would even out who comes late, but every part begins with weights that nothing has fetched.
+// MEMBER is the workspace whose scratch the part may use; what the members share is in WORKSPACE.
+// Not empty.
 template <typename OwnWorkspace, typename Function>
 void Share(OwnWorkspace& workspace, const Extent& extent, const Function& compute) {
   if (!Shares(workspace)) {
     return compute(ExtentPart{0, extent.rows, 0, extent.columns}, workspace);
   }
-  const ExtentParts parts(extent, kPartsPerMember * workspace.team->size());
+  const ExtentParts parts(extent, workspace.team->size());
   workspace.team->ForEach(parts.count(), [&](int i, int member) {
     compute(parts[i], static_cast<OwnWorkspace&>(*workspace.members[member]));
   });
