@@ -137,7 +137,9 @@ absl::Status ThreadedBatcher::Schedule(std::vector<Task>& tasks) {
   if (tasks.front().model == nullptr) return absl::InternalError("a task has no model");
   const absl::Duration now = context_.clock.Now();
   absl::MutexLock lock(&mutex_);
-  if (draining_ || stopping_) return absl::UnavailableError("the server is draining");
+  // A drain waits for it: the one whose place it takes is not counted as answered yet.
+  const bool drains = draining_ && !tasks.front().takes_place;
+  if (drains || stopping_) return absl::UnavailableError("the server is draining");
   // Forget may have come before there was anything to forget.
   const auto& cancelled = tasks.front().cancelled;
   if (cancelled != nullptr && *cancelled) return absl::CancelledError(kCallerLeft);

@@ -94,6 +94,7 @@ absl::Status Scheduler::Admit(absl::Span<Task> tasks, absl::Duration now) const 
       .wait_ratio = wait_ratios_[static_cast<size_t>(first.traffic_class)]};
   const absl::Duration wait = Predict(queue_, arriving, situation).wait;
   for (Task& task : tasks) task.predicted_wait = wait;
+  if (first.takes_place) return absl::OkStatus();
   const absl::Status room = queue_.CheckRoom(tasks);
   if (room.ok()) return CheckDeadline(queue_, arriving, situation);
   // Half of what waits now is gone by then.

@@ -236,6 +236,7 @@ void SharingBatcher::Replace(Flight& flight) {
       const bool alone = next != nullptr;
       std::vector<Task> tasks;
       tasks.push_back(std::move(task));
+      tasks.front().takes_place = !alone;
       if (!alone) next = TakeOff(flight.key, tasks.front());
       const absl::Status scheduled = batcher_->Schedule(tasks);
       if (scheduled.ok()) continue;

@@ -163,6 +163,53 @@ TEST_F(SharingBatcherTest, WhenTheFirstLeavesTheNextTakesItsPlace) {
   EXPECT_THAT(engine_.batches(), ElementsAre(_, SizeIs(1)));
 }
 
+TEST_F(SharingBatcherTest, WhoTakesAnothersPlaceIsNotRefusedAsTooLate) {
+  Start();
+  const std::vector<CostSample> a_second(
+      8, {.size = {.tokens = 1, .squares = 1}, .time = absl::Seconds(1)});
+  model_ = GenerationOf(engine_, 1, a_second);
+  KeepWorkerBusy();
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  TaskProbe &leaving = NewProbe(), &second = NewProbe();
+  Task task = Shareable(leaving, {1});
+  task.deadline = clock_.Now() + absl::Seconds(10);
+  task.cancelled = cancelled;
+  ASSERT_THAT(Schedule(std::move(task)), IsOk());
+  task = Shareable(second, {1});
+  task.deadline = clock_.Now() + absl::Seconds(10);
+  ASSERT_THAT(Schedule(std::move(task)), IsOk());
+  clock_.Advance(absl::Seconds(9));
+  Task arriving = NewProbe().MakeTask({1});
+  arriving.deadline = clock_.Now() + absl::Seconds(1);
+  EXPECT_THAT(Schedule(std::move(arriving)), StatusIs(absl::StatusCode::kResourceExhausted, _));
+  *cancelled = true;
+  batcher_->Forget(cancelled.get());
+  EXPECT_EQ(second.answers(), 0);
+  EXPECT_EQ(batcher_->waiting().tasks, 1);
+  engine_.Resume();
+  // The time that the busy worker took was not known.
+  EXPECT_THAT(second.Await().status, StatusIs(absl::StatusCode::kDeadlineExceeded, _));
+}
+
+TEST_F(SharingBatcherTest, WhoTakesAnothersPlaceIsAnsweredInADrain) {
+  Start();
+  KeepWorkerBusy();
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  TaskProbe &leaving = NewProbe(), &second = NewProbe();
+  Task task = Shareable(leaving, {1});
+  task.cancelled = cancelled;
+  ASSERT_THAT(Schedule(std::move(task)), IsOk());
+  ASSERT_THAT(Schedule(Shareable(second, {1})), IsOk());
+  std::thread drain([&] { batcher_->Drain(); });
+  while (Schedule(NewProbe().MakeTask({2})).ok()) std::this_thread::yield();
+  *cancelled = true;
+  batcher_->Forget(cancelled.get());
+  engine_.Resume();
+  drain.join();
+  EXPECT_EQ(second.answers(), 1) << "the drain waited for it";
+  EXPECT_EQ(second.Await().value, 1.0f);
+}
+
 TEST_F(SharingBatcherTest, WhoIsMoreUrgentThanTheNextIsComputedToo) {
   Start();
   KeepWorkerBusy();
