@@ -1,11 +1,17 @@
 #include "server/services/load_reporter.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace contexture {
 
-void LoadReporter::CloseWindow() {
-  const absl::Duration now = clock_.Now(), window = now - window_start_;
+void LoadReporter::Smooth(absl::Duration wait, absl::Duration now) {
+  wait_ += (wait - wait_) * (1 - std::exp(absl::FDivDuration(seen_ - now, kSmoothing)));
+  seen_ = now;
+}
+
+void LoadReporter::CloseWindow(absl::Duration now) {
+  const absl::Duration window = now - window_start_;
   if (window < kWindow) return;
   const ServerTotals totals = metrics_.totals();
   const double seconds = absl::ToDoubleSeconds(window);
@@ -20,9 +26,10 @@ void LoadReporter::CloseWindow() {
 LoadReporter::Report LoadReporter::Now(const QueueRecord& waiting) {
   Report report;
   absl::MutexLock lock(&mutex_);
-  CloseWindow();
-  const double wait = absl::FDivDuration(waiting.predicted_wait, kWaitOfOne);
-  report.set_application_utilization(busy_ + wait);
+  const absl::Duration now = clock_.Now();
+  CloseWindow(now);
+  Smooth(waiting.predicted_wait, now);
+  report.set_application_utilization(busy_ + absl::FDivDuration(wait_, kWaitOfOne));
   report.set_rps_fractional(requests_);
   report.set_eps(errors_);
   auto& named = *report.mutable_named_metrics();

@@ -3,6 +3,7 @@ docs/scheduling.md for one class and one tenant, whose requests have one input a
 
 import collections
 import dataclasses
+import math
 import random
 
 import simpy
@@ -49,6 +50,7 @@ class ServerOptions:
     kept_free: float = 0.1     # of the time to the deadline, for what is not predicted
     report_seconds: float = 0.5
     wait_of_one: float = 0.1   # a predicted wait that counts as much as all workers being busy
+    smoothing_seconds: float = 1.0  # of that wait; 0: as it is at the moment of the report
 
 
 class Replica:
@@ -68,6 +70,7 @@ class Replica:
         self.idle = []
         self.window_start, self.busy, self.calls, self.errors = env.now, 0.0, 0, 0
         self.last = (0.0, 0.0, 0.0)  # calls and errors a second, utilization; of the last window
+        self.smoothed, self.seen = 0.0, env.now  # the wait, and when it was looked at
         for worker in range(options.workers):
             env.process(self.work(worker))
 
@@ -161,7 +164,15 @@ class Replica:
             self.last = (self.calls / elapsed, self.errors / elapsed, busy)
             self.window_start, self.busy, self.calls, self.errors = self.env.now, 0.0, 0, 0
         calls, errors, busy = self.last
-        return calls, errors, busy + self.wait() / self.options.wait_of_one
+        return calls, errors, busy + self.smoothed_wait() / self.options.wait_of_one
+
+    def smoothed_wait(self) -> float:
+        if self.options.smoothing_seconds == 0:
+            return self.wait()
+        passed = self.env.now - self.seen
+        self.smoothed += (self.wait() - self.smoothed) * (1 - math.exp(-passed / self.options.smoothing_seconds))
+        self.seen = self.env.now
+        return self.smoothed
 
     def kill(self, silent: bool = False) -> list:
         """It is gone at once. What it had admitted, and nobody will answer."""

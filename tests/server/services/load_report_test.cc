@@ -1,3 +1,4 @@
+#include <cmath>
 #include <thread>
 
 #include "gmock/gmock.h"
@@ -9,7 +10,6 @@
 namespace contexture {
 namespace {
 
-using test_support::IdsRequest;
 using test_support::TestServer;
 
 class ManualClock final : public Clock {
@@ -43,10 +43,26 @@ TEST_F(LoadReporterTest, UtilizationIsWorkersTimePlusWait) {
   Compute(absl::Milliseconds(600));
   clock_.now += absl::Seconds(1);
   EXPECT_NEAR(reporter_.Now({}).application_utilization(), 0.3, 1e-9);
+  clock_.now += absl::Milliseconds(400);  // within the window
   const auto overloaded = reporter_.Now({.tokens = 700, .predicted_wait = absl::Milliseconds(250)});
-  EXPECT_NEAR(overloaded.application_utilization(), 0.3 + 2.5, 1e-9);
+  EXPECT_NEAR(overloaded.application_utilization(), 0.3 + 2.5 * (1 - std::exp(-0.4)), 1e-6);
   EXPECT_EQ(overloaded.named_metrics().at("queue_tokens"), 700);
   EXPECT_EQ(overloaded.named_metrics().at("predicted_wait_seconds"), 0.25);
+}
+
+TEST_F(LoadReporterTest, TheWaitIsSmoothedOverTimeNotOverReports) {
+  const QueueRecord loaded = {.predicted_wait = absl::Milliseconds(300)};
+  clock_.now += absl::Minutes(1);
+  EXPECT_NEAR(reporter_.Now(loaded).application_utilization(), 3, 1e-6);
+  // A moment without a queue says little, however many reports are made in it.
+  for (int i = 0; i < 100; ++i) {
+    clock_.now += absl::Microseconds(100);
+    reporter_.Now({});
+  }
+  const double soon = reporter_.Now({}).application_utilization();
+  EXPECT_NEAR(soon, 3 * std::exp(-0.01), 1e-6);
+  clock_.now += LoadReporter::kSmoothing;
+  EXPECT_NEAR(reporter_.Now({}).application_utilization(), soon / std::exp(1), 1e-6);
 }
 
 TEST_F(LoadReporterTest, RatesAreThoseOfTheLastWindow) {
