@@ -176,7 +176,9 @@ absl::Status Server::OpenTelemetry() {
                                             .ratio = options_.traces_ratio,
                                             .version = CurrentBuild().version,
                                             .on_error = on_error}));
-  encoder_.Observe({.tracer = tracer_.get(), .log = &call_log_});
+  const Telemetry telemetry{.tracer = tracer_.get(), .log = &call_log_};
+  encoder_.Observe(telemetry);
+  admin_.Observe(telemetry);
   if (tracer_ != nullptr) logger_.Info("traces", {{"ratio", absl::StrCat(options_.traces_ratio)}});
   return absl::OkStatus();
 }

@@ -1,5 +1,6 @@
 #include "server/services/admin_service.h"
 
+#include <memory>
 #include <utility>
 
 #include "server/services/method_names.h"
@@ -21,14 +22,15 @@ v1::AdminModel ToProto(const ModelCatalog::Entry& entry) {
   return model;
 }
 
-// Without the details of ToGrpcStatus: their reasons are those of requests to compute.
+// Without the details of ToGrpcStatus: their reasons are those of requests to compute. For the same
+// reason the log gets the code for one.
 grpc::Status ToPlainStatus(const absl::Status& status) {
   return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message())};
 }
 
 }  // namespace
 
-// One call: checks the caller, and ends and counts it once its change is made.
+// One call: checks the caller, and ends, counts and records it once its change is made.
 class AdminService::Call {
  public:
   Call(AdminService& service, grpc::CallbackServerContext& context, Method method)
@@ -37,6 +39,10 @@ class AdminService::Call {
         start_(service.clock_.Now()),
         reactor_(context.DefaultReactor()),
         catalog_(service.catalog_) {
+    CallOrigin origin = OriginOf(context, service.telemetry_);
+    context.AddTrailingMetadata(kRequestIdMetadata, origin.request_id);
+    record_ = std::make_shared<CallRecord>(service.telemetry_, std::move(origin), FullName(method),
+                                           start_);
     if (service.authorizer_ != nullptr) {
       allowed_ = service.authorizer_->Check(context, FullName(method));
     }
@@ -59,11 +65,18 @@ class AdminService::Call {
     return false;
   }
 
-  void End(const absl::Status& status) const { End(status, ToPlainStatus(status)); }
+  void End(const absl::Status& status) const {
+    const std::string reason(CodeName(status.code()));
+    End(status.ok() ? status : WithReason(status, reason), ToPlainStatus(status));
+  }
 
  private:
+  // STATUS is what the log says.
   void End(const absl::Status& status, const grpc::Status& answer) const {
-    service_.metrics_.RecordRequest(method_, status.code(), service_.clock_.Now() - start_);
+    const absl::Duration now = service_.clock_.Now();
+    service_.metrics_.RecordRequest(method_, status.code(), now - start_);
+    record_->Answer(status, /*usage=*/nullptr, now);
+    record_->End(now);
     reactor_->Finish(answer);
   }
 
@@ -72,6 +85,7 @@ class AdminService::Call {
   const absl::Duration start_;
   grpc::ServerUnaryReactor* const reactor_;
   ModelCatalog* const catalog_;
+  std::shared_ptr<CallRecord> record_;  // of all copies of this
   absl::Status allowed_;
 };
 

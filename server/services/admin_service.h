@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "server/metrics/registry.h"
 #include "server/security/authorizer.h"
+#include "server/services/call_record.h"
 #include "server/services/model_catalog.h"
 
 namespace contexture {
@@ -18,6 +19,8 @@ class AdminService final : public v1::AdminService::CallbackService {
 
   // Who may call; before the first call. Without it everybody. AUTHORIZER outlives every call.
   void Authorize(const Authorizer& authorizer) { authorizer_ = &authorizer; }
+  // What calls tell of themselves; before the first call.
+  void Observe(const Telemetry& telemetry) { telemetry_ = telemetry; }
   // Until then every call is answered with UNAVAILABLE. CATALOG outlives every call. Once.
   void Serve(ModelCatalog& catalog) { catalog_ = &catalog; }
 
@@ -39,6 +42,7 @@ class AdminService final : public v1::AdminService::CallbackService {
 
   const Clock& clock_;
   ServerMetrics& metrics_;
+  Telemetry telemetry_;
   const Authorizer* authorizer_ = nullptr;
   std::atomic<ModelCatalog*> catalog_{nullptr};
 };

@@ -37,6 +37,14 @@ struct SharedBackend {
   }
 };
 
+// Puts the load report into the trailer of a call that ends; nothing when reports are off.
+template <typename Context>
+void AddLoadReport(const SharedBackend& backend, Context& context) {
+  if (backend.load_reporter == nullptr) return;
+  const auto report = backend.load_reporter->Now(backend.batcher.waiting());
+  context.AddTrailingMetadata(kLoadReportTrailer, report.SerializeAsString());
+}
+
 // The same for one request: with the model that it asks for, which stays the same, and alive,
 // whatever is loaded meanwhile. Copied into each call.
 struct Backend : SharedBackend {

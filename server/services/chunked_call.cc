@@ -30,6 +30,7 @@ absl::StatusOr<ChunkedCall*> ChunkedCall::Open(const Arguments& arguments,
                                                const SharedBackend& shared) {
   auto request = std::make_unique<Request>();
   CTX_ASSIGN_OR_RETURN(request->caller, CallerOf(arguments.context));
+  request->caller.trace = arguments.record.trace();
   request->memory = MemoryLease(shared.memory);
   CTX_RETURN_IF_ERROR(
       request->memory.Grow(RequestMemory(static_cast<int64_t>(arguments.request.Length()))));
@@ -51,8 +52,9 @@ ChunkedCall::ChunkedCall(const Arguments& arguments, const Backend& backend,
     : context_(arguments.context),
       backend_(backend),
       request_(std::move(request)),
-      start_(backend_.clock.Now()),
-      deadline_(DeadlineOf(arguments.context, backend_.clock, arguments.default_timeout)) {}
+      start_(arguments.start),
+      deadline_(DeadlineOf(arguments.context, backend_.clock, arguments.default_timeout)),
+      record_(std::move(arguments.record)) {}
 
 int64_t ChunkedCall::Estimate(const v1::Input& input) const {
   // A token takes a byte of text at least, in all but odd tokenizers; special tokens come on top.
@@ -257,8 +259,10 @@ void ChunkedCall::FinishCall() {
   if (absl::IsResourceExhausted(status)) {
     context_.AddTrailingMetadata(kPushbackTrailer, PushbackMilliseconds(status));
   }
-  backend_.metrics.RecordRequest(Method::kEncodeChunked, status.code(),
-                                 backend_.clock.Now() - start_);
+  const absl::Duration now = backend_.clock.Now();
+  record_.Answer(status, &usage_, now);
+  backend_.metrics.RecordRequest(Method::kEncodeChunked, status.code(), now - start_);
+  AddLoadReport(backend_, context_);
   Finish(ToGrpcStatus(status));
 }
 
@@ -296,6 +300,7 @@ void ChunkedCall::Wake() {
 
 void ChunkedCall::OnDone() {
   StreamGate& gate = backend_.gate;
+  record_.End(backend_.clock.Now());
   auto self = std::move(self_);
   self.reset();
   gate.Notify();

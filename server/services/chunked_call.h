@@ -11,6 +11,7 @@
 #include "contexture/v1/encoder.pb.h"
 #include "grpcpp/support/server_callback.h"
 #include "server/services/backend.h"
+#include "server/services/call_record.h"
 #include "server/services/caller.h"
 #include "server/services/request_plan.h"
 #include "server/services/server_stream.h"
@@ -25,11 +26,14 @@ namespace contexture {
 // call. Keeps itself alive.
 class ChunkedCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public ServerStream {
  public:
-  // What gRPC hands over, and how long a call without deadline may take.
+  // What gRPC hands over, how long a call without deadline may take, and what the call leaves in
+  // the log and in traces, which is taken when the call is opened.
   struct Arguments {
     grpc::CallbackServerContext& context;
     const grpc::ByteBuffer& request;
     absl::Duration default_timeout;
+    absl::Duration start;  // when it came
+    CallRecord& record;
   };
   // The returned reactor belongs to gRPC. An error: nothing was opened; INVALID_ARGUMENT,
   // NOT_FOUND, FAILED_PRECONDITION, RESOURCE_EXHAUSTED as those of a unary call.
@@ -92,6 +96,7 @@ class ChunkedCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, pub
   const std::unique_ptr<const Request> request_;
   const absl::Duration start_;
   const absl::Duration deadline_;
+  CallRecord record_;
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
   std::shared_ptr<ChunkedCall> self_;  // until OnDone
 

@@ -100,12 +100,21 @@ grpc::ServerUnaryReactor* EncoderService::GetModel(grpc::CallbackServerContext* 
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* EncoderService::EncodeChunked(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
-  const auto backend = Admit(*context, Method::kEncodeChunked);
+  constexpr Method kMethod = Method::kEncodeChunked;
+  const absl::Duration start = clock_.Now();
+  CallOrigin origin = OriginOf(*context, telemetry_);
+  context->AddTrailingMetadata(kRequestIdMetadata, origin.request_id);
+  CallRecord record(telemetry_, std::move(origin), FullName(kMethod), start);
+  const auto backend = Admit(*context, kMethod);
   const auto call =
-      backend.ok() ? ChunkedCall::Open({*context, *request, options_.default_timeout}, **backend)
+      backend.ok() ? ChunkedCall::Open(
+                         {*context, *request, options_.default_timeout, start, record}, **backend)
                    : backend.status();
   if (call.ok()) return *call;
-  metrics_.RecordRequest(Method::kEncodeChunked, call.status().code(), absl::ZeroDuration());
+  metrics_.RecordRequest(kMethod, call.status().code(), absl::ZeroDuration());
+  record.Answer(call.status(), nullptr, clock_.Now());
+  record.End(clock_.Now());
+  if (backend.ok()) AddLoadReport(**backend, *context);
   if (absl::IsResourceExhausted(call.status())) {
     context->AddTrailingMetadata(kPushbackTrailer, PushbackMilliseconds(call.status()));
   }

@@ -190,6 +190,14 @@ absl::Status WithDetails(absl::Status status) {
   return detailed;
 }
 
+absl::Status WithReason(absl::Status status, absl::string_view reason) {
+  google::rpc::ErrorInfo info;
+  info.set_reason(std::string(reason));
+  info.set_domain(kErrorDomain);
+  SetPayload(info, status);
+  return status;
+}
+
 std::string ReasonName(const absl::Status& status) {
   const auto info = GetPayload<google::rpc::ErrorInfo>(WithDetails(status));
   return info ? info->reason() : "";

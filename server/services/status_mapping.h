@@ -114,6 +114,8 @@ absl::Status WithDetails(absl::Status status);
 
 // ErrorInfo.reason, of STATUS as WithDetails completes it: one of the closed set of the table.
 std::string ReasonName(const absl::Status& status);
+// The same, with REASON instead of the one that it has or would get.
+absl::Status WithReason(absl::Status status, absl::string_view reason);
 
 // How long a caller should wait; zero: not given.
 absl::Duration RetryDelay(const absl::Status& status);

@@ -95,7 +95,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     if (status.code() == absl::StatusCode::kResourceExhausted) {
       context_.context->AddTrailingMetadata(kPushbackTrailer, PushbackMilliseconds(status));
     }
-    ReportLoad();
+    if (const SharedBackend* backend = backend_) AddLoadReport(*backend, *context_.context);
     Finish(ToGrpcStatus(status));
   }
 
@@ -111,13 +111,6 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   }
 
  private:
-  void ReportLoad() {
-    const SharedBackend* backend = backend_;
-    if (backend == nullptr || backend->load_reporter == nullptr) return;
-    const auto report = backend->load_reporter->Now(backend->batcher.waiting());
-    context_.context->AddTrailingMetadata(kLoadReportTrailer, report.SerializeAsString());
-  }
-
   const UnaryContext context_;
   const Method method_;
   const Clock& clock_;

@@ -83,15 +83,22 @@ promtool check metrics <"$scratch/metrics.txt" >"$scratch/promtool.log" 2>&1 ||
 if [[ -s "$scratch/promtool.log" ]]; then fail "promtool check metrics is not silent"; fi
 echo "promtool: $(grep -c '^# TYPE' "$scratch/metrics.txt") metric families, silent"
 
-# GetModel with an empty message, once the server is ready; an answer without message is a refusal.
-get_model() {
-  printf '\0\0\0\0\0' | curl --silent --show-error --include --max-time 5 --http2-prior-knowledge \
+# call METHOD: the headers, the answer and the trailers of a call whose message is read. gRPC's own clients do not show
+# this trailer. An answer without message is a refusal.
+call() {
+  curl --silent --show-error --include --max-time 5 --http2-prior-knowledge \
     --header 'content-type: application/grpc' --header 'te: trailers' --data-binary @- --output "$scratch/answer" \
-    --dump-header - "http://127.0.0.1:$port/contexture.v1.EncoderService/GetModel"
+    --dump-header - "http://127.0.0.1:$port/contexture.v1.EncoderService/$1"
   cat "$scratch/answer"
 }
-carries_report() { get_model 2>/dev/null | grep --text -qi '^endpoint-load-metrics-bin: .'; }
-wait_for 60 carries_report || fail "no load report in the trailers of a call"
+carries_report() { grep --text -qi '^endpoint-load-metrics-bin: .'; }
+get_model() { printf '\0\0\0\0\0' | call GetModel 2>/dev/null | carries_report; }
+wait_for 60 get_model || fail "no load report in the trailers of a call"
+# One input, the token id 5; then no input.
+printf '\0\0\0\0\7\022\5\022\3\012\1\5' | call EncodeChunked | tee "$scratch/chunks" | carries_report ||
+  fail "no load report after an answer in chunks"
+grep --text -qi '^grpc-status: 0' "$scratch/chunks" || fail "EncodeChunked failed"
+printf '\0\0\0\0\0' | call EncodeChunked | carries_report || fail "no load report after a refusal of chunks"
 echo "load report: in the trailers"
 
 cat >"$scratch/prometheus.yml" <<CONFIG

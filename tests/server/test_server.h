@@ -31,8 +31,8 @@ class TestServer {
   }
 
   explicit TestServer(const ServerOptions& options = DefaultOptions(), bool load = true,
-                      EngineInfo info = FakeEngineInfo())
-      : info_(std::move(info)) {
+                      EngineInfo info = FakeEngineInfo(), int log = OpenNull())
+      : logger_(LogFormat::kText, log), info_(std::move(info)) {
     auto bound = Server::Bind(options, {logger_, lifecycle_});
     EXPECT_THAT(bound, IsOk());
     server_ = *std::move(bound);
@@ -77,7 +77,9 @@ class TestServer {
   std::string address() const { return "127.0.0.1:" + std::to_string(server_->port()); }
 
  private:
-  Logger logger_{LogFormat::kText, ::open("/dev/null", O_WRONLY | O_CLOEXEC)};
+  static int OpenNull() { return ::open("/dev/null", O_WRONLY | O_CLOEXEC); }
+
+  Logger logger_;
   Lifecycle lifecycle_;
   const EngineInfo info_;
   FakeEngine* engine_ = nullptr;  // owned by the server

@@ -5,7 +5,9 @@
 
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
+#include "contexture/v1/admin.grpc.pb.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -134,6 +136,97 @@ TEST_F(CallLogTest, AReaderThatDoesNotReadHoldsNobody) {
     clock_.Advance(absl::Seconds(1));
   }
   EXPECT_THAT(Lines(), Not(IsEmpty()));
+}
+
+// What a server writes of calls.
+class ServedLogTest : public ::testing::Test {
+ protected:
+  ServedLogTest() {
+    EXPECT_EQ(::pipe2(ends_, O_NONBLOCK | O_CLOEXEC), 0);
+    ServerOptions options = TestServer::DefaultOptions();
+    options.admin = true;
+    options.slow_call = absl::Nanoseconds(1);
+    server_ = std::make_unique<TestServer>(options, /*load=*/true, test_support::FakeEngineInfo(),
+                                           ends_[1]);
+    context_.AddMetadata(kRequestIdMetadata, "order-66");
+  }
+  ~ServedLogTest() override {
+    server_.reset();
+    ::close(ends_[0]);
+    ::close(ends_[1]);
+  }
+  grpc::Status EncodeChunked(const v1::EncodeRequest& request) {
+    const auto reader = server_->NewStub()->EncodeChunked(&context_, request);
+    for (v1::EncodeChunk chunk; reader->Read(&chunk);) {
+    }
+    return reader->Finish();
+  }
+  // The lines that have TEXT.
+  std::vector<std::string> LinesOf(const std::string& text) {
+    std::string all(1 << 16, '\0');
+    const ssize_t size = ::read(ends_[0], all.data(), all.size());
+    all.resize(size < 0 ? 0 : static_cast<size_t>(size));
+    std::vector<std::string> lines;
+    for (const absl::string_view line : absl::StrSplit(all, '\n')) {
+      if (absl::StrContains(line, text)) lines.emplace_back(line);
+    }
+    return lines;
+  }
+  std::string TrailerId() {
+    const auto& trailer = context_.GetServerTrailingMetadata();
+    const auto found = trailer.find(kRequestIdMetadata);
+    return found == trailer.end() ? "" : std::string(found->second.data(), found->second.size());
+  }
+
+  int ends_[2] = {-1, -1};
+  std::unique_ptr<TestServer> server_;
+  grpc::ClientContext context_;
+};
+
+TEST_F(ServedLogTest, ASlowAnswerInChunksHasALineWithItsTokens) {
+  ASSERT_TRUE(EncodeChunked(IdsRequest({{1, 2}, {3}})).ok());
+  EXPECT_EQ(TrailerId(), "order-66");
+  const auto lines = LinesOf("call_slow");
+  ASSERT_THAT(lines, SizeIs(1));
+  EXPECT_THAT(lines[0], HasSubstr("request_id=order-66"));
+  EXPECT_THAT(lines[0], HasSubstr("method=contexture.v1.EncoderService/EncodeChunked"));
+  EXPECT_THAT(lines[0], HasSubstr("tokens=3 "));
+}
+
+TEST_F(ServedLogTest, AChunkedCallThatIsRefusedHasALine) {
+  v1::EncodeRequest request = IdsRequest({{1}});
+  request.set_model("zanzibar");
+  EXPECT_FALSE(EncodeChunked(request).ok());
+  EXPECT_EQ(TrailerId(), "order-66");
+  const auto lines = LinesOf("call_failed");
+  ASSERT_THAT(lines, SizeIs(1));
+  EXPECT_THAT(lines[0], HasSubstr("request_id=order-66"));
+  EXPECT_THAT(lines[0], HasSubstr("reason=MODEL_NOT_FOUND"));
+  EXPECT_THAT(lines[0], Not(HasSubstr("zanzibar")));
+}
+
+TEST_F(ServedLogTest, AChunkedCallThatEndsInTheMiddleHasALine) {
+  server_->engine().Pause();
+  context_.set_deadline(absl::ToChronoTime(absl::Now() + absl::Milliseconds(50)));
+  EXPECT_FALSE(EncodeChunked(IdsRequest({{1}})).ok());
+  server_->engine().Resume();
+  server_->server().Drain();  // the call is over
+  EXPECT_THAT(LinesOf("call_failed request_id=order-66"), SizeIs(1));
+}
+
+TEST_F(ServedLogTest, ACallOfTheOperatorHasALine) {
+  const auto stub = v1::AdminService::NewStub(server_->server().InProcessChannel());
+  v1::UnloadModelRequest request;
+  request.set_name("zanzibar");
+  v1::UnloadModelResponse response;
+  EXPECT_FALSE(stub->UnloadModel(&context_, request, &response).ok());
+  EXPECT_EQ(TrailerId(), "order-66");
+  const auto lines = LinesOf("call_failed");
+  ASSERT_THAT(lines, SizeIs(1));
+  EXPECT_THAT(lines[0], HasSubstr("request_id=order-66"));
+  EXPECT_THAT(lines[0], HasSubstr("method=contexture.v1.AdminService/UnloadModel"));
+  EXPECT_THAT(lines[0], HasSubstr("reason=NOT_FOUND"));
+  EXPECT_THAT(lines[0], Not(HasSubstr("zanzibar")));
 }
 
 // The request id in the trailer of a call that sent GIVEN; empty: none was sent.

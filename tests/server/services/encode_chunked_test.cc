@@ -187,6 +187,48 @@ TEST_F(EncodeChunkedTest, DeadlineEndsTheCall) {
   EXPECT_EQ(Call(IdsRequest({{1}})).results_size(), 1);
 }
 
+// The answer of each input is more than a quarter of the memory of all calls, and two are more than
+// the whole: the second one is refused while the first is computed, and tried again alone.
+TEST(EncodeChunkedMemoryTest, InputsThatDoNotFitTogetherAreComputedOneAfterAnother) {
+  ServerOptions options = TestServer::DefaultOptions();
+  options.max_message_bytes = 1 << 16;
+  options.max_call_memory = 8500;
+  TestServer server(options);
+  const auto stub = server.NewTcpStub();
+  constexpr int kLargeInputs = 3;
+  v1::EncodeRequest request;
+  for (uint32_t i = 0; i < kLargeInputs; ++i) {
+    auto& ids = *request.add_inputs()->mutable_token_ids();
+    for (uint32_t k = 0; k < 16; ++k) ids.add_ids(20 * i + k);
+  }
+  for (int i = 0; i < 8; ++i) request.add_outputs()->set_kind(v1::OUTPUT_KIND_TOKENS);
+  server.engine().Pause();
+  grpc::ClientContext context;
+  const auto reader = stub->EncodeChunked(&context, request);
+  server.engine().AwaitPausedRun();
+  v1::EncodeRequest another = request;
+  another.mutable_inputs()->DeleteSubrange(1, kLargeInputs - 1);
+  grpc::ClientContext other;
+  v1::EncodeResponse response;
+  EXPECT_EQ(stub->Encode(&other, another, &response).error_code(),
+            grpc::StatusCode::RESOURCE_EXHAUSTED);
+  server.engine().Resume();
+  int results = 0;
+  std::string rows;
+  for (v1::EncodeChunk chunk; reader->Read(&chunk);) {
+    results += chunk.has_result() ? 1 : 0;
+    if (chunk.has_rows() && chunk.rows().output() == 7) rows += chunk.rows().data();
+  }
+  const grpc::Status status = reader->Finish();
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(results, kLargeInputs);
+  std::string expected;
+  for (uint32_t i = 0; i < kLargeInputs; ++i) {
+    for (uint32_t k = 0; k < 16; ++k) expected += FakePooled({20 * i + k});
+  }
+  EXPECT_EQ(rows, expected);
+}
+
 TEST_F(EncodeChunkedTest, ACancelledCallLeavesTheServerFree) {
   {
     grpc::ClientContext context;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/time/clock.h"
+#include "contexture/v1/admin.grpc.pb.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/server/test_server.h"
@@ -29,6 +30,8 @@ using Span = FakeCollector::Span;
 constexpr int64_t kRounding = 1000;
 constexpr char kEncode[] = "contexture.v1.EncoderService/Encode";
 constexpr char kStream[] = "contexture.v1.EncoderService/EncodeStream";
+constexpr char kChunked[] = "contexture.v1.EncoderService/EncodeChunked";
+constexpr char kListModels[] = "contexture.v1.AdminService/ListModels";
 constexpr char kParent[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 constexpr char kTraceId[] = "4bf92f3577b34da6a3ce929d0e0e4736";
 constexpr char kCanary[] = "zanzibarcanary";
@@ -156,6 +159,42 @@ TEST_F(TracedServerTest, EachRequestOfAStreamIsACall) {
   ASSERT_EQ(Spans(kStream).size(), 3u);
   for (const Span& span : Spans(kStream)) EXPECT_EQ(span.trace_id, kTraceId);
   EXPECT_EQ(Spans("respond").size(), 3u);
+}
+
+TEST_F(TracedServerTest, AnAnswerInChunksHasThePhasesOfEachInput) {
+  {
+    TestServer server(Options(/*ratio=*/0));
+    grpc::ClientContext context;
+    context.AddMetadata("traceparent", kParent);
+    const auto reader = server.NewTcpStub()->EncodeChunked(&context, TextRequest({"a bb", "c"}));
+    for (v1::EncodeChunk chunk; reader->Read(&chunk);) {
+    }
+    EXPECT_TRUE(reader->Finish().ok());
+  }
+  ASSERT_EQ(Spans(kChunked).size(), 1u);
+  const Span call = Spans(kChunked)[0];
+  EXPECT_EQ(call.trace_id, kTraceId);
+  EXPECT_THAT(call.attributes, Contains(Pair("contexture.tokens", "7")));
+  for (const char* phase : {"tokenize", "queue", "compute"}) {
+    ASSERT_EQ(Spans(phase).size(), 2u) << phase;
+    for (const Span& span : Spans(phase)) EXPECT_EQ(span.parent_id, call.span_id) << phase;
+  }
+  EXPECT_EQ(Spans("respond").size(), 1u);
+}
+
+TEST_F(TracedServerTest, ACallOfTheOperatorHasASpan) {
+  {
+    ServerOptions options = Options(/*ratio=*/0);
+    options.admin = true;
+    TestServer server(options);
+    const auto stub = v1::AdminService::NewStub(server.server().InProcessChannel());
+    grpc::ClientContext context;
+    context.AddMetadata("traceparent", kParent);
+    v1::ListModelsResponse response;
+    EXPECT_TRUE(stub->ListModels(&context, {}, &response).ok());
+  }
+  ASSERT_EQ(Spans(kListModels).size(), 1u);
+  EXPECT_EQ(Spans(kListModels)[0].trace_id, kTraceId);
 }
 
 TEST_F(TracedServerTest, NoTextLeavesTheServer) {
