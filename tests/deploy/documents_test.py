@@ -121,6 +121,22 @@ class DocumentsTest(unittest.TestCase):
         documented = set(re.findall(r"^\| `--([a-z0-9-]+)` \|", self.operations, re.MULTILINE))
         self.assertEqual(documented, flags)
 
+    def test_links_lead_somewhere(self):
+        def anchors(path):
+            text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+            headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+            return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        pages = [*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]
+        for page in pages:
+            for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+                if re.match(r"\w+:", link):
+                    continue
+                name, _, anchor = link.partition("#")
+                target = page.parent / name if name else page
+                self.assertTrue(target.exists(), f"{page.name}: {link}")
+                if anchor and target.suffix == ".md":
+                    self.assertIn(anchor, anchors(target), f"{page.name}: {link}")
+
     def test_every_alert_is_documented_where_it_points_to(self):
         headings = set(re.findall(r"^### (\w+)$", self.operations, re.MULTILINE))
         anchors = {heading.lower() for heading in headings}

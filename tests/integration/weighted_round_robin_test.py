@@ -35,8 +35,8 @@ CALLERS = 8
 # of the calls (grpcio does not show them to its user), or as a stream beside them.
 WEIGHTED = {"blackoutPeriod": "0s", "weightUpdatePeriod": "0.1s"}
 OUT_OF_BAND = {**WEIGHTED, "enableOobLoadReport": True, "oobReportingPeriod": "0.1s"}
-# Room for the weights to settle, then the calls that are counted.
-SETTLE_SECONDS, COUNT_SECONDS = 3, 4
+# Each share is of so many calls.
+COUNT_CALLS = 100
 CGROUP = pathlib.Path("/sys/fs/cgroup/cpu")
 
 try:
@@ -99,7 +99,7 @@ class Server:
 
     def answered(self):
         """Calls of Encode so far."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=PATIENCE_SECONDS) as answer:
             counts = re.findall(r'^contexture_requests_total{[^}]*method="encode"} (\d+)', answer.read().decode(),
                                 re.MULTILINE)
         return sum(map(int, counts))
@@ -159,6 +159,14 @@ class Callers:
         self.channel.close()
 
 
+def is_half(share):
+    return abs(share - 0.5) < 0.05
+
+
+def is_less(share):
+    return share < 0.4
+
+
 class WeightedRoundRobinTest(unittest.TestCase):
     server_binary = model = None
 
@@ -170,20 +178,22 @@ class WeightedRoundRobinTest(unittest.TestCase):
             self.addCleanup(servers[-1].stop)
         return servers
 
-    def share_of_first(self, servers, policy, beside=None):
-        """The part of the calls of some callers that the first server gets, without those of BESIDE."""
+    def await_share_of_first(self, servers, policy, wanted, beside=None):
+        """Waits until WANTED holds of the part of the last calls that the first server got, without those of BESIDE:
+        weights are known after some calls, and follow a machine that has other work too."""
         with Callers(servers, policy, encode_request(*REQUEST), CALLERS) as callers:
             def counted():
                 others = sum(beside.counts) if beside else 0
                 return servers[0].answered() - others, sum(callers.counts)
-            time.sleep(SETTLE_SECONDS)
-            first, total = counted()
-            time.sleep(COUNT_SECONDS)
-            last_first, last_total = counted()
-        self.assertGreater(last_total - total, 60)
-        share = (last_first - first) / (last_total - total)
-        print(f"{next(iter(policy))}: {last_total - total} calls, {100 * share:.0f} % to the first", flush=True)
-        return share
+            end, share = time.monotonic() + PATIENCE_SECONDS, None
+            while share is None or not wanted(share):
+                self.assertLess(time.monotonic(), end, f"{policy}: {share} of the calls go to the first")
+                first, total = last_first, last_total = counted()
+                while last_total - total < COUNT_CALLS and time.monotonic() < end:
+                    time.sleep(0.1)
+                    last_first, last_total = counted()
+                share = (last_first - first) / max(1, last_total - total)
+        print(f"{next(iter(policy))}: {100 * share:.0f} % of {last_total - total} calls to the first", flush=True)
 
     def test_reports_come_beside_the_calls(self):
         server = self.start_two()[0]
@@ -199,17 +209,17 @@ class WeightedRoundRobinTest(unittest.TestCase):
     def test_server_that_others_keep_busy_gets_fewer_calls(self):
         servers = self.start_two()
         with Callers(servers[:1], None, encode_request(*HEAVY_REQUEST), 2) as others:
-            self.assertAlmostEqual(self.share_of_first(servers, {"round_robin": {}}, others), 0.5, delta=0.05)
+            self.await_share_of_first(servers, {"round_robin": {}}, is_half, others)
             for policy in (WEIGHTED, OUT_OF_BAND):
                 with self.subTest(policy):
-                    self.assertLess(self.share_of_first(servers, {"weighted_round_robin": policy}, others), 0.4)
+                    self.await_share_of_first(servers, {"weighted_round_robin": policy}, is_less, others)
 
     def test_server_with_less_cpu_gets_fewer_calls(self):
         servers = self.start_two()
         if not servers[0].limit(15):
             self.skipTest("no writable control group")
-        self.assertAlmostEqual(self.share_of_first(servers, {"round_robin": {}}), 0.5, delta=0.05)
-        self.assertLess(self.share_of_first(servers, {"weighted_round_robin": WEIGHTED}), 0.4)
+        self.await_share_of_first(servers, {"round_robin": {}}, is_half)
+        self.await_share_of_first(servers, {"weighted_round_robin": WEIGHTED}, is_less)
 
 
 def knows_the_policy():
