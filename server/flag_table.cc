@@ -188,8 +188,9 @@ std::vector<Flag> ModelFlags() {
       PrecisionFlag(),
       StringFlag(
           "calibration",
-          "For int8: file with typical sequences, one JSON array of token ids a line; empty: "
-          "pseudo-random ids",
+          "For int8: file with typical texts or JSON arrays of token ids, one a line, or what "
+          "`contexture model calibrate` wrote; empty: what lies beside the model, else a built-in "
+          "sample of texts",
           [](ServerOptions& o) -> std::string& { return o.calibration; }),
       NumberFlag<int>("threads", "Threads that compute; 0: the cores this process is granted",
                       [](ServerOptions& o) -> int& { return o.threads; }, {0, kMaxThreads}),

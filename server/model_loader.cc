@@ -88,6 +88,11 @@ absl::StatusOr<LoadedModel> LoadModel(const LoadRequest& request, const ServerOp
   EngineOptions engine_options;
   engine_options.precision = options.precision;
   engine_options.calibration_file = options.calibration;
+  if (loaded.tokenizer != nullptr) {
+    engine_options.encode_text = [&loaded](absl::string_view text, int max_tokens) {
+      return EncodeIds(*loaded.tokenizer, text, max_tokens);
+    };
+  }
   engine_options.max_sequence_tokens = options.max_sequence_tokens;
   if (options.max_batch_tokens > 0) engine_options.max_batch_tokens = options.max_batch_tokens;
   CTX_ASSIGN_OR_RETURN(loaded.engine, LoadEngine(std::move(directory), engine_options));

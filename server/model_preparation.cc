@@ -106,6 +106,7 @@ void ModelPreparation::LogPlan(const ServedModel& model) const {
        {"model_type", info.config.model_type},
        {"precision", info.precision},
        {"precision_reason", info.precision_reason},
+       {"calibration", info.calibration},
        {"min_cosine_to_f32", absl::StrFormat("%.7f", info.accuracy.min_cosine)},
        {"isa", info.isa},
        {"engine_threads", absl::StrCat(context_.num_workers)},

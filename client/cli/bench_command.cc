@@ -41,7 +41,7 @@ class BenchCommand : public Command {
     offline.add_option("--precision", precision_, "auto, f32, f32-split, bf16 or int8")
         ->capture_default_str();
     offline.add_option("--calibration", options_.calibration,
-                       "for int8: file of sequences to calibrate on");
+                       "for int8: file to calibrate on, as the server's");
     offline.add_option("--threads", options_.threads, "threads, each with batches of its own")
         ->check(CLI::Range(1, 1024))
         ->capture_default_str();

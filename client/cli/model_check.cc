@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <set>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "core/base/status_macros.h"
 #include "core/engine/engine.h"
 #include "core/engine/flops.h"
+#include "core/model/calibration_file.h"
 #include "core/model/model_directory.h"
 
 namespace contexture::cli {
@@ -210,6 +212,17 @@ void AddPrecisions(const EncoderConfig& config, Json& report) {
   }
 }
 
+// What the scales of int8 would be made from without --calibration.
+std::string CalibrationWords(const ModelDirectory& model) {
+  const std::string path = (std::filesystem::path(model.path) / kCalibrationFileName).string();
+  const auto stored = ReadCalibration(path, model.config, model.fingerprint);
+  if (stored.ok()) return absl::StrCat(kCalibrationFileName, " (", stored->source, ")");
+  if (!absl::IsNotFound(stored.status())) {
+    return absl::StrCat("no: ", stored.status().message());
+  }
+  return model.tokenizer_path.empty() ? "pseudo-random ids" : "built-in sample of texts";
+}
+
 void AddHeads(const ModelDirectory& model, Json& report) {
   Json heads = Json::array();
   for (const HeadConfig& head : model.config.heads) {
@@ -255,6 +268,7 @@ absl::StatusOr<Json> CheckModel(const std::string& directory) {
   report["f32_weight_bytes"] = count.elements() * static_cast<int64_t>(sizeof(float));
   report["instruction_set"] = std::string(Name(DetectIsa()));
   AddPrecisions(model.config, report);
+  report["int8_calibration"] = CalibrationWords(model);
   // EncodeFlops counts no decoder.
   if (model.config.decoder.num_layers == 0) CTX_RETURN_IF_ERROR(AddSpeed(model.config, report));
   report["fingerprint"] = model.fingerprint;

@@ -3,6 +3,7 @@
 
 #include "client/cli/command.h"
 #include "client/cli/json.h"
+#include "client/cli/model_calibrate.h"
 #include "client/cli/model_check.h"
 #include "google/protobuf/util/json_util.h"
 
@@ -21,14 +22,24 @@ class ModelCommand : public Command {
     app.add_option("--output", output_, "text or json")
         ->check(CLI::IsMember({"text", "json"}))
         ->capture_default_str();
-    // Needs no server.
+    // These need no server.
     check_ = app.add_subcommand(
         "check", "What a model directory is and what computing it takes, without serving it");
     check_->add_option("directory", directory_, "the model directory")->required();
+    calibrate_ = app.add_subcommand(
+        "calibrate", "Measures what the scales of int8 are made from and stores it for the server");
+    calibrate_->add_option("directory", calibration_.directory, "the model directory")->required();
+    calibrate_->add_option(
+        "--calibration", calibration_.calibration,
+        "file of typical texts or JSON arrays of token ids, one a line (default: "
+        "a built-in sample of texts)");
+    calibrate_->add_option("--to", calibration_.output,
+                           "the file to write (default: in the model directory)");
   }
 
   ExitCode Run(const Session& session) override {
-    if (check_->parsed()) return Check(session);
+    if (check_->parsed()) return Show(CheckModel(directory_), session);
+    if (calibrate_->parsed()) return Show(CalibrateModel(calibration_), session);
     v1::GetModelRequest request;
     request.set_model(model_);
     const absl::StatusOr<v1::Model> model = session.client.GetModel(request);
@@ -37,8 +48,7 @@ class ModelCommand : public Command {
   }
 
  private:
-  ExitCode Check(const Session& session) const {
-    const absl::StatusOr<Json> report = CheckModel(directory_);
+  ExitCode Show(const absl::StatusOr<Json>& report, const Session& session) const {
     if (!report.ok()) return session.UserMistake(report.status().message());
     return Print(*report, session.terminal.out);
   }
@@ -69,6 +79,8 @@ class ModelCommand : public Command {
   std::string output_ = "text";
   CLI::App* check_ = nullptr;  // owned by the program's CLI::App
   std::string directory_;
+  CLI::App* calibrate_ = nullptr;
+  CalibrateOptions calibration_;
 };
 
 }  // namespace

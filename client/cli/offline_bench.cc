@@ -12,6 +12,7 @@
 #include "core/base/status_macros.h"
 #include "core/engine/flops.h"
 #include "core/model/token_sequences.h"
+#include "core/text/tokenizer.h"
 
 namespace contexture::cli {
 namespace {
@@ -191,6 +192,13 @@ absl::StatusOr<OfflineBenchResult> RunOfflineBench(const OfflineBenchOptions& op
   EngineOptions engine_options;
   engine_options.precision = options.precision;
   engine_options.calibration_file = options.calibration;
+  std::unique_ptr<Tokenizer> tokenizer;
+  if (options.precision == Precision::kInt8 && !directory.tokenizer_path.empty()) {
+    CTX_ASSIGN_OR_RETURN(tokenizer, LoadTokenizer(directory.tokenizer_path));
+    engine_options.encode_text = [&tokenizer](absl::string_view text, int max_tokens) {
+      return EncodeIds(*tokenizer, text, max_tokens);
+    };
+  }
   CTX_ASSIGN_OR_RETURN(const auto engine, LoadEngine(std::move(directory), engine_options));
   const std::vector<Batch> batches = MakeBatches(sequences, options, engine->info().config);
 

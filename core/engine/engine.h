@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -29,13 +30,20 @@ absl::string_view Name(Precision precision);
 // INVALID_ARGUMENT names the allowed values.
 absl::StatusOr<Precision> ParsePrecision(absl::string_view name);
 
+// The token ids of a text with its special tokens, the first MAX_TOKENS of them. Errors name no
+// text.
+using TextEncoder =
+    std::function<absl::StatusOr<std::vector<uint32_t>>(absl::string_view text, int max_tokens)>;
+
 struct EngineOptions {
   // Empty: bf16 where the CPU computes it natively and the model keeps kMinAutoCosine with it, else
   // f32. Default: exactness.
   absl::optional<Precision> precision = Precision::kFloat32;
-  // For kInt8: a file with one JSON array of token ids a line, typical of the texts to come. Their
-  // activations tell which columns are large. Empty: pseudo-random ids, which do nearly as well.
+  // For kInt8: what is typical of the texts to come; its activations tell which columns are large.
+  // Empty: see FindCalibration.
   std::string calibration_file = {};
+  // For kInt8; null: the model has no tokenizer.
+  TextEncoder encode_text = nullptr;
   // Tokens that are computed together; Run splits a larger batch at whole sequences, and a longer
   // sequence is computed alone. Default: enough to amortise the reading of the weights, few enough
   // that the activations stay in the L2 cache.
@@ -80,6 +88,7 @@ struct EngineInfo {
   std::string precision;         // "f32"
   std::string precision_reason;  // why this one
   Accuracy accuracy;             // of this precision, measured at load
+  std::string calibration;       // kInt8: what its scales were made from, in words
   std::string isa;               // "avx512", "avx2", ...
   std::string fingerprint;       // SHA-256, hex
   size_t weight_bytes = 0;       // packed weights in memory

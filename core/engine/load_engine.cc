@@ -11,78 +11,18 @@
 #include "core/base/process_memory.h"
 #include "core/base/status_macros.h"
 #include "core/engine/accuracy.h"
+#include "core/engine/calibration.h"
 #include "core/engine/encoder_engine.h"
+#include "core/engine/float_encoders.h"
 #include "core/engine/pooling.h"
-#include "core/engine/probes.h"
 #include "core/engine/space_fingerprint.h"
-#include "core/model/token_sequences.h"
-#include "core/nn/float_encoder.h"
-#include "core/nn/float_encoder_decoder.h"
 #include "core/nn/mixed_encoder.h"
 
 namespace contexture {
 namespace {
 
-// Others than that of the accuracy's probes, so that they do not measure their own calibration.
-constexpr uint32_t kCalibrationSeeds[] = {1, 2, 3, 4};
-
-// What CREATE makes with micro-kernels where oneDNN has them for this CPU, else with its matmul
-// primitive.
-template <typename Create>
-auto CreateWithBackend(Create create) {
-  auto created = create(kernels::LinearBackend::kMicrokernel);
-  if (!absl::IsUnimplemented(created.status())) return created;
-  return create(kernels::LinearBackend::kMatmul);
-}
-
-absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateFloatEncoder(const ModelDirectory& directory,
-                                                                Isa isa) {
-  const EncoderConfig& config = directory.config;
-  return CreateWithBackend([&](kernels::LinearBackend backend) {
-    return config.decoder.num_layers == 0
-               ? nn::FloatEncoder::Create(config, directory.weights, backend, isa)
-               : nn::FloatEncoderDecoder::Create(config, directory.weights, backend, isa);
-  });
-}
-
-// The sequences whose activations the int8 scales are calibrated on, cut to the model's length.
-absl::StatusOr<TokenSequences> CalibrationSequences(const EncoderConfig& config,
-                                                    const std::string& file) {
-  TokenSequences sequences;
-  if (file.empty()) {
-    for (uint32_t seed : kCalibrationSeeds) {
-      for (std::vector<uint32_t>& ids : ProbeSequences(config, seed)) {
-        sequences.push_back(std::move(ids));
-      }
-    }
-    return sequences;
-  }
-  CTX_ASSIGN_OR_RETURN(sequences, ReadTokenSequences(file));
-  for (std::vector<uint32_t>& ids : sequences) {
-    ids.resize(std::min(ids.size(), static_cast<size_t>(config.max_length)));
-    for (uint32_t id : ids) {
-      if (id < static_cast<uint32_t>(config.vocabulary_size)) continue;
-      return absl::InvalidArgumentError(absl::StrCat(
-          file, ": token id ", id, " is not below the vocabulary size ", config.vocabulary_size));
-    }
-  }
-  return sequences;
-}
-
-absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateInt8Encoder(const ModelDirectory& directory,
-                                                               const EngineOptions& options,
-                                                               Isa isa) {
-  const EncoderConfig& config = directory.config;
-  CTX_RETURN_IF_ERROR(nn::MixedEncoder::Check(config, kernels::mixed::Format::kInt8));
-  CTX_ASSIGN_OR_RETURN(const TokenSequences sequences,
-                       CalibrationSequences(config, options.calibration_file));
-  CTX_ASSIGN_OR_RETURN(const auto reference, CreateFloatEncoder(directory, isa));
-  return nn::MixedEncoder::Create(config, directory.weights, kernels::mixed::Format::kInt8,
-                                  nn::MeasureActivationRanges(*reference, config, sequences));
-}
-
 absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateEncoder(const ModelDirectory& directory,
-                                                           const EngineOptions& options,
+                                                           const StoredCalibration& calibration,
                                                            Precision precision, Isa isa) {
   using kernels::mixed::Format;
   switch (precision) {
@@ -93,7 +33,8 @@ absl::StatusOr<std::unique_ptr<nn::Encoder>> CreateEncoder(const ModelDirectory&
     case Precision::kBfloat16:
       return nn::MixedEncoder::Create(directory.config, directory.weights, Format::kBf16);
     case Precision::kInt8:
-      return CreateInt8Encoder(directory, options, isa);
+      return nn::MixedEncoder::Create(directory.config, directory.weights, Format::kInt8,
+                                      calibration.ranges);
   }
   return absl::InternalError("unknown precision");
 }
@@ -102,7 +43,13 @@ absl::StatusOr<std::unique_ptr<EncoderEngine>> LoadPrecision(const ModelDirector
                                                              const EngineOptions& options,
                                                              Precision precision) {
   const Isa isa = DetectIsa();
-  CTX_ASSIGN_OR_RETURN(auto encoder, CreateEncoder(directory, options, precision, isa));
+  StoredCalibration calibration;
+  if (precision == Precision::kInt8) {
+    // Before the calibration, which takes longer.
+    CTX_RETURN_IF_ERROR(CheckPrecision(directory.config, precision));
+    CTX_ASSIGN_OR_RETURN(calibration, FindCalibration(directory, options));
+  }
+  CTX_ASSIGN_OR_RETURN(auto encoder, CreateEncoder(directory, calibration, precision, isa));
   CTX_ASSIGN_OR_RETURN(auto pooling, CreateWithBackend([&](kernels::LinearBackend backend) {
                          return ModelPooling::Create(directory, backend, isa);
                        }));
@@ -114,6 +61,7 @@ absl::StatusOr<std::unique_ptr<EncoderEngine>> LoadPrecision(const ModelDirector
   info.max_batch_tokens = options.max_batch_tokens;
   info.precision = std::string(Name(precision));
   info.precision_reason = "asked for";
+  info.calibration = std::move(calibration.source);
   info.isa = std::string(Name(isa));
   CTX_ASSIGN_OR_RETURN(info.fingerprint, SpaceFingerprint(directory.fingerprint, precision));
   auto engine = std::make_unique<EncoderEngine>(std::move(info), std::move(encoder), isa);

@@ -39,6 +39,10 @@ absl::Status MixedEncoder::Check(const EncoderConfig& config, mixed::Format form
     return absl::FailedPreconditionError(absl::StrCat("this precision needs ", Needs(format),
                                                       ", the CPU grants ", Name(DetectIsa())));
   }
+  return CheckModel(config);
+}
+
+absl::Status MixedEncoder::CheckModel(const EncoderConfig& config) {
   if (const char* part = OtherPart(config); part != nullptr) {
     return absl::FailedPreconditionError(
         absl::StrCat("this precision does not compute ", part, ", which the model has"));

@@ -17,6 +17,8 @@ class MixedEncoder : public Encoder {
  public:
   // Whether Create can: the statuses below.
   static absl::Status Check(const EncoderConfig& config, kernels::mixed::Format format);
+  // The same on a CPU that has the instructions.
+  static absl::Status CheckModel(const EncoderConfig& config);
   // `ranges` are for kInt8, which is less exact without them.
   // FAILED_PRECONDITION: the CPU lacks the instructions, or the model has a part that these kernels
   // do not compute (the message names it). INTERNAL: oneDNN refuses.

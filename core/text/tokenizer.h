@@ -84,6 +84,10 @@ class Tokenizer {
   virtual int64_t unknown_id() const = 0;
 };
 
+// The ids of TEXT with its special tokens, cut to MAX_TOKENS on the right. Codes as Encode's.
+absl::StatusOr<std::vector<uint32_t>> EncodeIds(const Tokenizer& tokenizer, absl::string_view text,
+                                                int max_tokens);
+
 // Reads a tokenizer.json. NOT_FOUND: no such file. INVALID_ARGUMENT: the file is broken.
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& path);
 

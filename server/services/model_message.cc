@@ -49,6 +49,7 @@ v1::Model ModelMessage(const ServedModel& model) {
                                                            : v1::NORMALIZATION_NONE);
   message.set_has_tokenizer(model.tokenizer != nullptr);
   message.set_precision(info.precision);
+  message.set_calibration(info.calibration);
   message.set_isa(info.isa);
   message.set_min_cosine_to_f32(info.accuracy.min_cosine);
   message.set_max_difference_to_f32(info.accuracy.max_difference);

@@ -120,6 +120,37 @@ TEST(CliTest, ModelCheckDescribesADirectoryWithoutAServer) {
   EXPECT_THAT(json.out, HasSubstr("\"layers\": 2"));
 }
 
+TEST(CliTest, ModelCalibrateStoresRangesThatModelCheckShows) {
+  const test_support::TemporaryDirectory directory;
+  ASSERT_TRUE(test_support::WriteTinyBert(directory.path()).ok());
+  const auto check = [&] {
+    return RunContexture({"model", "check", directory.path()}, kNobody).out;
+  };
+  EXPECT_THAT(check(), ::testing::ContainsRegex("int8_calibration +built-in sample of texts\n"));
+  const std::string texts = directory.File("texts.txt");
+  ASSERT_TRUE(test_support::WriteFile(texts, "hello world\nthe world\n").ok());
+  const CliResult stored =
+      RunContexture({"model", "calibrate", directory.path(), "--calibration", texts}, kNobody);
+  EXPECT_EQ(stored.code, ExitCode::kOk) << stored.err;
+  EXPECT_THAT(stored.out, ::testing::ContainsRegex("measured_on +texts.txt, 2 texts\n"));
+  EXPECT_THAT(check(), HasSubstr("contexture_calibration.json (texts.txt, 2 texts)"));
+  ASSERT_TRUE(test_support::WriteTinyBert(directory.path(), {.seed = 5}).ok());
+  EXPECT_THAT(check(), ::testing::ContainsRegex("int8_calibration +no: .*fingerprint"));
+}
+
+TEST(CliTest, ModelCalibrateNamesWhatItCannotRead) {
+  const test_support::TemporaryDirectory directory;
+  ASSERT_TRUE(test_support::WriteTinyBert(directory.path()).ok());
+  const CliResult absent = RunContexture(
+      {"model", "calibrate", directory.path(), "--calibration", directory.File("absent")}, kNobody);
+  EXPECT_EQ(absent.code, ExitCode::kUserMistake);
+  EXPECT_THAT(absent.err, HasSubstr("cannot read " + directory.File("absent")));
+  const CliResult unwritable = RunContexture(
+      {"model", "calibrate", directory.path(), "--to", directory.File("no/such/file")}, kNobody);
+  EXPECT_EQ(unwritable.code, ExitCode::kUserMistake);
+  EXPECT_THAT(unwritable.err, HasSubstr("cannot write " + directory.File("no/such/file")));
+}
+
 TEST(CliTest, ModelCheckSaysWhatIsMissing) {
   const test_support::TemporaryDirectory directory;
   const CliResult result = RunContexture({"model", "check", directory.path()}, kNobody);

@@ -14,8 +14,10 @@
 
 #include "core/base/cpu_info.h"
 #include "core/base/process_memory.h"
+#include "core/base/status_macros.h"
 #include "core/engine/engine.h"
 #include "core/model/token_sequences.h"
+#include "core/text/tokenizer.h"
 #include "tests/golden/encode_batch.h"
 #include "tests/golden/golden_file.h"
 #include "tests/support/precisions.h"
@@ -39,6 +41,18 @@ struct Bound {
   double pooled_cosine;
 };
 
+// The engine as a server loads it: with the model's tokenizer to calibrate with.
+absl::StatusOr<std::unique_ptr<Engine>> LoadWithTokenizer(const char* directory,
+                                                          Precision precision) {
+  CTX_ASSIGN_OR_RETURN(ModelDirectory model, LoadModelDirectory(directory));
+  CTX_ASSIGN_OR_RETURN(const auto tokenizer, LoadTokenizer(model.tokenizer_path));
+  return LoadEngine(
+      std::move(model),
+      {.precision = precision, .encode_text = [&tokenizer](absl::string_view text, int max_tokens) {
+         return EncodeIds(*tokenizer, text, max_tokens);
+       }});
+}
+
 class MixedGoldenTest : public testing::TestWithParam<Bound> {
  protected:
   void SetUp() override {
@@ -50,9 +64,7 @@ class MixedGoldenTest : public testing::TestWithParam<Bound> {
     auto golden = test_support::ReadGoldenFile("tests/golden/all_minilm_l6_v2");
     ASSERT_TRUE(golden.ok()) << golden.status();
     golden_ = *std::move(golden);
-    auto model = LoadModelDirectory(directory);
-    ASSERT_TRUE(model.ok()) << model.status();
-    auto engine = LoadEngine(*std::move(model), {.precision = GetParam().precision});
+    auto engine = LoadWithTokenizer(directory, GetParam().precision);
     ASSERT_TRUE(engine.ok()) << engine.status();
     engine_ = *std::move(engine);
     workspace_ = engine_->NewWorkspace();
@@ -141,9 +153,7 @@ TEST(Int8GoldenTest, KeepsItsCosineToFloatOverHundredsOfTexts) {
 
   std::unique_ptr<Engine> engines[2];
   for (Precision precision : {Precision::kFloat32, Precision::kInt8}) {
-    auto model = LoadModelDirectory(directory);
-    ASSERT_TRUE(model.ok()) << model.status();
-    auto engine = LoadEngine(*std::move(model), {.precision = precision});
+    auto engine = LoadWithTokenizer(directory, precision);
     ASSERT_TRUE(engine.ok()) << engine.status();
     engines[precision == Precision::kInt8] = *std::move(engine);
   }
@@ -151,6 +161,7 @@ TEST(Int8GoldenTest, KeepsItsCosineToFloatOverHundredsOfTexts) {
   const double of_odd_texts = LowestCosine(*engines[0], *engines[1], odd);
   EXPECT_GE(of_sentences, 0.998);
   EXPECT_GE(of_odd_texts, 0.998);
+  EXPECT_EQ(engines[1]->info().calibration, "built-in sample, 64 texts");
   std::printf("int8: lowest pooled cosine 1 - %.3g on sentences, 1 - %.3g on odd texts\n",
               1 - of_sentences, 1 - of_odd_texts);
 }
