@@ -31,10 +31,11 @@ class Attention {
  public:
   explicit Attention(const AttentionArgs& args)
       : args_(args),
-        key_tiles_((args.length + 15) / 16),
-        key_pairs_((args.length + 31) / 32),
-        items_per_head_(key_tiles_) {
-    const int tail = args.length % 16;
+        keys_(args.keys()),
+        key_tiles_((keys_ + 15) / 16),
+        key_pairs_((keys_ + 31) / 32),
+        items_per_head_((args.length + 15) / 16) {
+    const int tail = keys_ % 16;
     tail_mask_ = static_cast<__mmask16>(tail == 0 ? 0xffff : (1u << tail) - 1);
     Cut(args.scratch);
   }
@@ -109,7 +110,7 @@ class Attention {
       for (int step = 0; step < kSteps; ++step) {
         const uint16_t* rows =
             args_.key + static_cast<size_t>(j) * 16 * args_.stride + head * kHead + step * 32;
-        Transpose16(rows, args_.stride, std::min(16, args_.length - j * 16),
+        Transpose16(rows, args_.stride, std::min(16, keys_ - j * 16),
                     reinterpret_cast<__m512i*>(s_.keys + (j * kSteps + step) * kTile));
       }
     }
@@ -122,8 +123,8 @@ class Attention {
         const uint16_t* row =
             args_.value + static_cast<size_t>(2 * j) * args_.stride + head * kHead + step * 32;
         const __m512i zero = _mm512_setzero_si512();
-        const __m512i a = 2 * j < args_.length ? _mm512_loadu_si512(row) : zero;
-        const __m512i b = 2 * j + 1 < args_.length ? _mm512_loadu_si512(row + args_.stride) : zero;
+        const __m512i a = 2 * j < keys_ ? _mm512_loadu_si512(row) : zero;
+        const __m512i b = 2 * j + 1 < keys_ ? _mm512_loadu_si512(row + args_.stride) : zero;
         uint16_t* tile =
             packed + static_cast<size_t>(j / 16 * kValueTiles + 2 * step) * kTile + j % 16 * 32;
         InterleaveRows(a, b, tile, tile + kTile);
@@ -247,6 +248,7 @@ class Attention {
   }
 
   const AttentionArgs& args_;
+  const int keys_;
   const int key_tiles_;  // of 16 keys
   const int key_pairs_;  // of 32 keys
   const int items_per_head_;

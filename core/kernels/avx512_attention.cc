@@ -41,8 +41,9 @@ class HeadAttention {
  public:
   explicit HeadAttention(const AttentionArgs& args)
       : args_(args),
+        keys_seen_(args.keys()),
         steps_(args.head_size / 32),
-        key_panels_((args.length + kPanel - 1) / kPanel),
+        key_panels_((keys_seen_ + kPanel - 1) / kPanel),
         group_(args.key_value_heads == 0 ? 1 : args.heads / args.key_value_heads) {
     auto take = [scratch = args.scratch](size_t bytes) mutable {
       char* at = scratch;
@@ -71,7 +72,7 @@ class HeadAttention {
   void PackKeys(int head) {  // [panel][step][left, right 16 keys][unit][key]
     const uint16_t* first = args_.key + static_cast<size_t>(head) * args_.head_size;
     for (int half = 0; half < 2 * key_panels_; ++half) {
-      const int valid = std::clamp(args_.length - half * 16, 0, 16);
+      const int valid = std::clamp(keys_seen_ - half * 16, 0, 16);
       for (int step = 0; step < steps_; ++step) {
         const uint16_t* rows = first + static_cast<size_t>(half) * 16 * args_.stride + step * 32;
         uint16_t* tile = keys_ + static_cast<size_t>(half / 2 * steps_ + step) * kStep +
@@ -87,9 +88,9 @@ class HeadAttention {
       for (int panel = 0; panel < steps_; ++panel) {
         const uint16_t* row = first + static_cast<size_t>(2 * pair) * args_.stride + panel * 32;
         const __m512i zero = _mm512_setzero_si512();
-        const __m512i even = 2 * pair < args_.length ? _mm512_loadu_si512(row) : zero;
+        const __m512i even = 2 * pair < keys_seen_ ? _mm512_loadu_si512(row) : zero;
         const __m512i odd =
-            2 * pair + 1 < args_.length ? _mm512_loadu_si512(row + args_.stride) : zero;
+            2 * pair + 1 < keys_seen_ ? _mm512_loadu_si512(row + args_.stride) : zero;
         uint16_t* tile = values_ + static_cast<size_t>(panel * key_panels_ + pair / 16) * kStep +
                          pair % 16 * static_cast<size_t>(32);
         InterleaveRows(even, odd, tile, tile + kTile);
@@ -98,8 +99,8 @@ class HeadAttention {
   }
 
   KeyRange SeenKeys(int query) const {
-    KeyRange seen = {0, args_.length};
-    if (args_.causal) seen.end = query + 1;
+    KeyRange seen = {0, keys_seen_};
+    if (args_.causal) seen.end = std::min(seen.end, query + 1);
     if (args_.window == 0) return seen;
     return {std::max(0, query - args_.window), std::min(seen.end, query + args_.window + 1)};
   }
@@ -158,7 +159,7 @@ class HeadAttention {
       Vector bias = _mm512_mul_ps(distance, slope);
       if (biases != nullptr) {
         bias = _mm512_add_ps(
-            bias, _mm512_maskz_loadu_ps(FirstLanes(args_.length - j), biases + (j - query)));
+            bias, _mm512_maskz_loadu_ps(FirstLanes(keys_seen_ - j), biases + (j - query)));
       }
       _mm512_store_ps(scores + j, _mm512_fmadd_ps(_mm512_load_ps(scores + j), scale, bias));
     }
@@ -211,6 +212,7 @@ class HeadAttention {
   }
 
   const AttentionArgs& args_;
+  const int keys_seen_;
   const int steps_;       // of depth in a head
   const int key_panels_;  // of 32 keys
   const int group_;       // heads that share a key and a value

@@ -137,6 +137,9 @@ struct AttentionArgs {
   const float* alibi_slopes = nullptr;   // [heads]; null: none
   const float* distance_bias = nullptr;  // of head 0
   size_t distance_stride = 0;            // to the distance_bias of the next head
+  int key_length = 0;                    // of the first rows of key and value; 0: length
+
+  int keys() const { return key_length == 0 ? length : key_length; }
 };
 size_t AttentionScratchBytes(int length, int head_size);
 inline constexpr int kMaxHeadSize = 256;

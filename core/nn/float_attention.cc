@@ -42,6 +42,7 @@ HeadRows FloatAttention::SequenceRows(const PackedBatch& batch, int sequence,
           .value = query + config_.query_size() + config_.key_size(),
           .context = workspace.context.data() + first * config_.query_size(),
           .length = batch.length(sequence),
+          .num_keys = batch.num_keys(sequence),
           .stride = row_size(),
           .context_stride = config_.query_size()};
 }

@@ -63,7 +63,7 @@ void FloatHeads::Attend(const HeadRows& rows, const Heads& heads, float* scratch
                                          .value = rows.value + key_at,
                                          .context = rows.context + at,
                                          .query_length = rows.length,
-                                         .key_length = rows.length,
+                                         .key_length = rows.num_keys,
                                          .head_size = config_.head_size,
                                          .stride = rows.stride,
                                          .context_stride = rows.context_stride,

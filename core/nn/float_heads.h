@@ -15,7 +15,8 @@ struct HeadRows {
   float* value;    // [length, key_size] at `stride`
   float* context;  // [length, query_size] at `context_stride`
   int length;
-  int stride;  // elements
+  int num_keys;  // of the first tokens, which are attended to; 1 .. length
+  int stride;    // elements
   int context_stride;
 };
 

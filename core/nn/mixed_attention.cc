@@ -151,8 +151,8 @@ void MixedAttention::Attend(const PackedBatch& batch, MixedWorkspace& workspace)
   Share(workspace, {batch.num_sequences(), config_.num_key_value_heads},
         [&](const ExtentPart& part, MixedWorkspace& member) {
           for (int i = part.first_row; i < part.first_row + part.rows; ++i) {
-            AttendHeads({static_cast<int>(batch.offsets[i]), batch.length(i), part.first_column,
-                         part.columns},
+            AttendHeads({static_cast<int>(batch.offsets[i]), batch.length(i), batch.num_keys(i),
+                         part.first_column, part.columns},
                         member.attention_scratch.data(), workspace);
           }
         });
@@ -190,7 +190,8 @@ void MixedAttention::AttendHeads(const SequenceHeads& heads, char* scratch,
        .window = context_.layer.window,
        .alibi_slopes = slopes.empty() ? nullptr : slopes.data() + first_head,
        .distance_bias = bias == nullptr ? nullptr : bias->Head(first_head),
-       .distance_stride = bias == nullptr ? 0 : bias->head_stride()});
+       .distance_stride = bias == nullptr ? 0 : bias->head_stride(),
+       .key_length = heads.num_keys});
 }
 
 HeadRows MixedAttention::FloatRows(const PackedBatch& batch, int sequence,
@@ -203,6 +204,7 @@ HeadRows MixedAttention::FloatRows(const PackedBatch& batch, int sequence,
           .value = query + size + config_.key_size(),
           .context = workspace.context_float.data() + first * size,
           .length = batch.length(sequence),
+          .num_keys = batch.num_keys(sequence),
           .stride = workspace.qkv_stride,
           .context_stride = size};
 }

@@ -49,6 +49,7 @@ class MixedAttention {
   // Tokens of a sequence, and those of its heads that share keys with no others.
   struct SequenceHeads {
     int first_token, length;
+    int num_keys;  // as PackedBatch::num_keys
     int first_key_head, key_heads;
   };
   void Attend(const PackedBatch& batch, MixedWorkspace& workspace) const;

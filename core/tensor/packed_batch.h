@@ -16,6 +16,9 @@ struct PackedBatch {
   absl::Span<const uint32_t> offsets = {};   // [sequences + 1], offsets[0] = 0, strictly increasing
   // [tokens], or empty: 0, 1, 2, ... in each sequence. For sparse positions alone.
   absl::Span<const uint32_t> positions = {};
+  // [sequences], or empty: all. How many of its first tokens the tokens of a sequence attend to, up
+  // to its length; 0: all. Of models without a decoder.
+  absl::Span<const uint32_t> attended = {};
   absl::Span<const uint32_t> target_ids = {};      // [target tokens]
   absl::Span<const uint32_t> target_offsets = {};  // as offsets
 
@@ -30,6 +33,11 @@ struct PackedBatch {
   }
   int length(int sequence) const {
     return static_cast<int>(offsets[sequence + 1] - offsets[sequence]);
+  }
+  // Tokens of a sequence that are attended to.
+  int num_keys(int sequence) const {
+    return attended.empty() || attended[sequence] == 0 ? length(sequence)
+                                                       : static_cast<int>(attended[sequence]);
   }
 };
 

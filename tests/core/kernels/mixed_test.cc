@@ -466,7 +466,8 @@ constexpr int kHeads = 3;
 
 class MixedAttentionTest : public MixedTest {
  protected:
-  void ExpectEqualsReference(const Variant& variant, int head_size, int length) {
+  // The first KEYS tokens are attended to; 0: all.
+  void ExpectEqualsReference(const Variant& variant, int head_size, int length, int keys = 0) {
     const int size = kHeads * head_size, key_size = variant.key_value_heads * head_size;
     const int stride = size + 2 * key_size;
     const auto qkv = RandomFloats(static_cast<size_t>(length) * stride, length);
@@ -497,7 +498,8 @@ class MixedAttentionTest : public MixedTest {
          .window = variant.window,
          .alibi_slopes = variant.alibi ? slopes : nullptr,
          .distance_bias = variant.distance ? bias.data() + distances / 2 : nullptr,
-         .distance_stride = distances});
+         .distance_stride = distances,
+         .key_length = keys});
     const auto got = Values(context, length, size);
     AlignedBuffer<float> want(static_cast<size_t>(length) * size);
     for (int h = 0; h < kHeads; ++h) {
@@ -508,7 +510,7 @@ class MixedAttentionTest : public MixedTest {
                          .value = key + key_size,
                          .context = want.data() + h * head_size,
                          .query_length = length,
-                         .key_length = length,
+                         .key_length = keys == 0 ? length : keys,
                          .head_size = head_size,
                          .stride = stride,
                          .context_stride = size,
@@ -522,7 +524,7 @@ class MixedAttentionTest : public MixedTest {
                                               : nullptr});
     }
     EXPECT_LE(MaxDifference(got, want), Allowed(1))
-        << variant.name << " length " << length << " head " << head_size;
+        << variant.name << " length " << length << " keys " << keys << " head " << head_size;
   }
 };
 
@@ -553,6 +555,23 @@ TEST_P(MixedAttentionTest, MasksBiasesAndSharedKeysEqualReference) {
     for (int head_size : {32, 64}) {
       for (int length : {1, 6, 32, 47, 100, 201}) {
         ExpectEqualsReference(variant, head_size, length);
+      }
+    }
+  }
+}
+
+TEST_P(MixedAttentionTest, FewerKeysThanQueriesEqualReference) {
+  constexpr Variant kVariants[] = {{.name = "plain"},
+                                   {.name = "causal", .causal = true},
+                                   {.name = "window", .window = 100},
+                                   {.name = "distance", .distance = true},
+                                   {.name = "grouped", .key_value_heads = 1}};
+  for (const Variant& variant : kVariants) {
+    for (int head_size : {32, 64}) {
+      for (int length : {2, 17, 32, 33, 64, 100}) {
+        for (int keys : {1, 2, 15, 16, 31, 33, 63}) {
+          if (keys < length) ExpectEqualsReference(variant, head_size, length, keys);
+        }
       }
     }
   }
