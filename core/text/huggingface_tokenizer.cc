@@ -83,13 +83,23 @@ TokenOrigins OriginsOf(const contexture_encoding& encoding, size_t length) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<HuggingFaceTokenizer>> HuggingFaceTokenizer::FromJson(
-    absl::string_view json) {
+    absl::string_view json, absl::Span<const std::string> markers) {
   // The library takes a pointer for a slice, which must not be null even when it is empty.
   if (json.empty()) return absl::InvalidArgumentError("the tokenizer is an empty file");
   contexture_tokenizer_error error = {};
   contexture_tokenizer* tokenizer = contexture_tokenizer_load(json.data(), json.size(), &error);
   if (tokenizer == nullptr) return absl::InvalidArgumentError(TakeMessage(error));
-  return std::unique_ptr<HuggingFaceTokenizer>(new HuggingFaceTokenizer(tokenizer));
+  std::unique_ptr<HuggingFaceTokenizer> loaded(new HuggingFaceTokenizer(tokenizer));
+  for (const std::string& marker : markers) {
+    if (contexture_tokenizer_add_marker(tokenizer, ToText(marker), &error)) continue;
+    return absl::InvalidArgumentError(TakeMessage(error));
+  }
+  return loaded;
+}
+
+int64_t HuggingFaceTokenizer::TokenId(absl::string_view token) const {
+  // The library takes a pointer for a slice, which must not be null even when it is empty.
+  return token.empty() ? -1 : contexture_tokenizer_id(tokenizer_.get(), ToText(token));
 }
 
 absl::StatusOr<Encoding> HuggingFaceTokenizer::Encode(absl::string_view text,

@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "core/text/tokenizer.h"
 #include "core/text/tokenizers_c/tokenizers_c.h"
 
@@ -17,7 +19,9 @@ class HuggingFaceTokenizer : public Tokenizer {
  public:
   // Takes the contents of a tokenizer.json. INVALID_ARGUMENT: the library cannot read it, or it
   // would fail on texts: the unknown token or a template's special token is not in the vocabulary.
-  static absl::StatusOr<std::unique_ptr<HuggingFaceTokenizer>> FromJson(absl::string_view json);
+  // MARKERS: as LoadTokenizer's.
+  static absl::StatusOr<std::unique_ptr<HuggingFaceTokenizer>> FromJson(
+      absl::string_view json, absl::Span<const std::string> markers = {});
 
   absl::StatusOr<Encoding> Encode(absl::string_view text,
                                   const EncodeOptions& options) const override;
@@ -31,6 +35,7 @@ class HuggingFaceTokenizer : public Tokenizer {
   std::string Decode(absl::Span<const uint32_t> ids) const override;
   bool marks_subwords() const override { return info_.marks_subwords; }
   int64_t unknown_id() const override { return info_.unknown_id; }
+  int64_t TokenId(absl::string_view token) const override;
   uint32_t vocabulary_size() const override { return info_.vocabulary_size; }
 
  private:

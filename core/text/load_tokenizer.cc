@@ -42,10 +42,11 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& path) {
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& path,
+                                                         absl::Span<const std::string> markers) {
   CTX_ASSIGN_OR_RETURN(const std::string json, ReadFile(path));
   absl::StatusOr<std::unique_ptr<HuggingFaceTokenizer>> tokenizer =
-      HuggingFaceTokenizer::FromJson(json);
+      HuggingFaceTokenizer::FromJson(json, markers);
   if (tokenizer.ok()) return *std::move(tokenizer);
   return absl::InvalidArgumentError(
       absl::StrCat(path, " is not a usable tokenizer: ", tokenizer.status().message()));

@@ -74,6 +74,8 @@ class Tokenizer {
                                                       bool add_special_tokens) const = 0;
   // The vocabulary's spelling of a token; empty for an id that it does not have.
   virtual std::string TokenText(uint32_t id) const = 0;
+  // The id of a token as the vocabulary spells it; -1: there is none.
+  virtual int64_t TokenId(absl::string_view token) const = 0;
   // One more than the largest id, added tokens included.
   virtual uint32_t vocabulary_size() const = 0;
   // The text that tokens stand for, special ones too; empty where the library fails.
@@ -88,7 +90,10 @@ class Tokenizer {
 absl::StatusOr<std::vector<uint32_t>> EncodeIds(const Tokenizer& tokenizer, absl::string_view text,
                                                 int max_tokens);
 
-// Reads a tokenizer.json. NOT_FOUND: no such file. INVALID_ARGUMENT: the file is broken.
-absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& path);
+// Reads a tokenizer.json. MARKERS are texts that stand before others and that a model knows as one
+// token: each, or its first word, is a token of its own in texts where the vocabulary has it.
+// NOT_FOUND: no such file. INVALID_ARGUMENT: the file is broken.
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(
+    const std::string& path, absl::Span<const std::string> markers = {});
 
 }  // namespace contexture

@@ -44,6 +44,7 @@ class FakeEngine final : public Engine {
   // Blocks until a Run waits for Resume.
   void AwaitPausedRun() const;
   int sequences_run() const;
+  std::vector<int> batch_sizes() const;  // sequences of each Run
 
  private:
   const EngineInfo info_;
@@ -52,6 +53,7 @@ class FakeEngine final : public Engine {
   mutable bool running_ ABSL_GUARDED_BY(mutex_) = true;
   mutable int waiting_ ABSL_GUARDED_BY(mutex_) = 0;
   mutable int sequences_run_ ABSL_GUARDED_BY(mutex_) = 0;
+  mutable std::vector<int> batch_sizes_ ABSL_GUARDED_BY(mutex_);
 };
 
 // A token for each word between single spaces, its id 10 + the word's bytes; 1 before and 2 after,
@@ -70,6 +72,9 @@ class FakeTokenizer final : public Tokenizer {
     return id == kMaskId ? "[MASK]" : "token " + std::to_string(id);
   }
   std::string Decode(absl::Span<const uint32_t> ids) const override;
+  int64_t TokenId(absl::string_view token) const override {
+    return token == "[MASK]" ? kMaskId : 10 + static_cast<int64_t>(token.size());
+  }
   bool marks_subwords() const override { return false; }
   int64_t unknown_id() const override { return -1; }
   uint32_t vocabulary_size() const override { return 100; }

@@ -90,6 +90,14 @@ contexture_tokenizer* contexture_tokenizer_load(const char* json, size_t size,
 void contexture_tokenizer_free(contexture_tokenizer* tokenizer);
 contexture_tokenizer_info contexture_tokenizer_get_info(const contexture_tokenizer* tokenizer);
 
+// Right after load, before anybody encodes: MARKER, or its first word, becomes a special token
+// where the vocabulary has it and text would not become it. False: it failed, and fills `error`.
+bool contexture_tokenizer_add_marker(contexture_tokenizer* tokenizer, contexture_text marker,
+                                     contexture_tokenizer_error* error);
+
+// The id of a token as the vocabulary spells it; -1: there is none.
+int64_t contexture_tokenizer_id(const contexture_tokenizer* tokenizer, contexture_text token);
+
 // The spelling of token ID for contexture_message_free, zero-terminated UTF-8; NULL: no such token.
 char* contexture_tokenizer_token(const contexture_tokenizer* tokenizer, uint32_t id);
 

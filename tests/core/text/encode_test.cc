@@ -2,6 +2,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/text/huggingface_tokenizer.h"
 #include "core/text/tokenizer.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -238,6 +239,23 @@ TEST_F(EncodeTest, ManyThreadsGetTheSameResult) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_THAT(differences, ::testing::Each(0));
+}
+
+TEST_F(EncodeTest, AMarkerThatTheVocabularyHasIsOneTokenInTexts) {
+  nlohmann::json json = SmallTokenizerJson();
+  json["model"]["vocab"]["[unused0]"] = 11;
+  const std::string text = json.dump(), marked = "[unused0] hello";
+  const auto plain = HuggingFaceTokenizer::FromJson(text);
+  ASSERT_THAT(plain, IsOk());
+  EXPECT_NE((*plain)->Encode(marked, {})->ids, (std::vector<uint32_t>{2, 11, 4, 3}));
+  EXPECT_EQ((*plain)->TokenId("[unused0]"), 11);
+  EXPECT_EQ((*plain)->TokenId("[unused7]"), -1);
+  EXPECT_EQ((*plain)->TokenId(""), -1);
+  const std::vector<std::string> markers = {"[unused0] ", "[unused7] ", "hello", " ", ""};
+  const auto tokenizer = HuggingFaceTokenizer::FromJson(text, markers);
+  ASSERT_THAT(tokenizer, IsOk());
+  EXPECT_THAT((*tokenizer)->Encode(marked, {})->ids, ElementsAre(2, 11, 4, 3));
+  EXPECT_EQ((*tokenizer)->vocabulary_size(), (*plain)->vocabulary_size());
 }
 
 }  // namespace

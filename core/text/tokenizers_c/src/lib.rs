@@ -137,6 +137,31 @@ pub extern "C" fn contexture_tokenizer_get_info(tokenizer: &Tokenizer) -> CInfo 
     }
 }
 
+/// # Safety
+/// `marker` points to as many bytes as it says, `error` to a writable error; nobody else uses
+/// `tokenizer` meanwhile.
+#[no_mangle]
+pub unsafe extern "C" fn contexture_tokenizer_add_marker(
+    tokenizer: &mut Tokenizer,
+    marker: CText,
+    error: *mut CError,
+) -> bool {
+    let added = hand_over(error, || tokenizer.add_marker(marker.text(0)?));
+    let done = !added.is_null();
+    release(added);
+    done
+}
+
+/// # Safety
+/// `token` points to as many bytes as it says.
+#[no_mangle]
+pub unsafe extern "C" fn contexture_tokenizer_id(tokenizer: &Tokenizer, token: CText) -> i64 {
+    match guard(|| Ok(tokenizer.id(token.text(0)?))) {
+        Ok(Some(id)) => i64::from(id),
+        _ => -1,
+    }
+}
+
 #[no_mangle]
 pub extern "C" fn contexture_tokenizer_token(tokenizer: &Tokenizer, id: u32) -> *mut c_char {
     match guard(|| Ok(tokenizer.token(id))) {

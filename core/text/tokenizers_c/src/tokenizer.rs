@@ -1,8 +1,8 @@
 //! Loading and encoding, in terms of the crate.
 
 use tokenizers::{
-    Encoding, Model, ModelWrapper, OffsetType, PostProcessor, PostProcessorWrapper, PreTokenizer,
-    Token, TruncationDirection,
+    AddedToken, Encoding, Model, ModelWrapper, OffsetType, PostProcessor, PostProcessorWrapper,
+    PreTokenizer, Token, TruncationDirection,
 };
 
 use crate::failure::{Code, Failure};
@@ -59,6 +59,31 @@ impl Tokenizer {
         tokenizer.check_unknown_token()?;
         tokenizer.check_templates()?;
         Ok(tokenizer)
+    }
+
+    /// Makes `marker`, or its first word, a special token where the vocabulary has it and text would not
+    /// become it: sentence-transformers' way to load ColBERT models, whose markers were inserted as ids.
+    pub fn add_marker(&mut self, marker: &str) -> Result<(), Failure> {
+        let Some(first_word) = marker.split_whitespace().next() else {
+            return Ok(());
+        };
+        for spelling in [marker, first_word] {
+            if self.inner.token_to_id(spelling).is_none() {
+                continue;
+            }
+            let tokens = self.sequence(spelling, 0, OffsetType::None)?;
+            if tokens.get_tokens() != [spelling] {
+                let token = AddedToken::from(spelling, true).normalized(false);
+                self.inner.add_special_tokens([token]).map_err(failed)?;
+            }
+            break;
+        }
+        Ok(())
+    }
+
+    /// The id of a token as the vocabulary spells it, added tokens included.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
     }
 
     /// Without this token every text with an unknown word would fail.
