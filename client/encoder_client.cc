@@ -98,6 +98,11 @@ absl::StatusOr<v1::FillMaskResponse> EncoderClient::FillMask(const v1::FillMaskR
   return Call(*tasks_, options_.timeout, &v1::TaskService::Stub::FillMask, request);
 }
 
+absl::StatusOr<v1::ScoreLateInteractionResponse> EncoderClient::ScoreLateInteraction(
+    const v1::ScoreLateInteractionRequest& request) {
+  return Call(*tasks_, options_.timeout, &v1::TaskService::Stub::ScoreLateInteraction, request);
+}
+
 absl::StatusOr<v1::Model> EncoderClient::GetModel(const v1::GetModelRequest& request) {
   return Call(*encoder_, options_.timeout, &v1::EncoderService::Stub::GetModel, request);
 }

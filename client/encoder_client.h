@@ -55,6 +55,8 @@ class EncoderClient {
   absl::StatusOr<v1::ClassifyTokensResponse> ClassifyTokens(
       const v1::ClassifyTokensRequest& request);
   absl::StatusOr<v1::FillMaskResponse> FillMask(const v1::FillMaskRequest& request);
+  absl::StatusOr<v1::ScoreLateInteractionResponse> ScoreLateInteraction(
+      const v1::ScoreLateInteractionRequest& request);
   absl::StatusOr<v1::Model> GetModel(const v1::GetModelRequest& request);
   // Empty `service`: the server as a whole. A service that the server does not know is
   // kServiceUnknown, not an error. Asks also a server that is not serving.

@@ -82,8 +82,16 @@ absl::StatusOr<LoadedModel> LoadModel(const LoadRequest& request, const ServerOp
   CTX_ASSIGN_OR_RETURN(ModelDirectory directory, LoadModelDirectory(request.directory));
   LoadedModel loaded;
   if (IsSpaceOf(request.unless_fingerprint, directory.fingerprint)) return loaded;
+  const std::optional<LateInteractionConfig>& late = directory.late_interaction;
   if (!directory.tokenizer_path.empty()) {
-    CTX_ASSIGN_OR_RETURN(loaded.tokenizer, LoadTokenizer(directory.tokenizer_path));
+    absl::Span<const std::string> markers;
+    if (late.has_value()) markers = late->markers;
+    CTX_ASSIGN_OR_RETURN(loaded.tokenizer, LoadTokenizer(directory.tokenizer_path, markers));
+  }
+  if (late.has_value()) {
+    CTX_ASSIGN_OR_RETURN(
+        loaded.late_interaction,
+        ResolveLateInteraction(*late, directory.tokenizer_config, loaded.tokenizer.get()));
   }
   EngineOptions engine_options;
   engine_options.precision = options.precision;

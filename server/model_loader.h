@@ -11,6 +11,7 @@
 #include "core/text/tokenizer.h"
 #include "server/batching/cost_model.h"
 #include "server/options.h"
+#include "server/services/late_interaction.h"
 
 namespace contexture {
 
@@ -18,7 +19,8 @@ namespace contexture {
 struct LoadedModel {
   std::shared_ptr<const Engine> engine;        // null: there was no need to load it
   std::shared_ptr<const Tokenizer> tokenizer;  // null: the directory has no tokenizer.json
-  std::vector<CostSample> samples = {};        // how long the warm-up's batches took
+  std::shared_ptr<const LateInteraction> late_interaction = nullptr;  // null: no such head
+  std::vector<CostSample> samples = {};  // how long the warm-up's batches took
 };
 
 struct LoadRequest {

@@ -57,6 +57,7 @@ absl::StatusOr<ModelPreparation::Prepared> ModelPreparation::Prepare(
       ServedModel{.name = source.name,
                   .info = info,
                   .tokenizer = loaded.tokenizer,
+                  .late_interaction = loaded.late_interaction,
                   .generation = NewGeneration(loaded, current.get(), source),
                   .max_inputs_per_request = options.max_inputs_per_request,
                   .max_message_bytes = options.max_message_bytes,

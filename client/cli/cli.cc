@@ -46,10 +46,10 @@ ExitCode RunCli(int argc, const char* const* argv, Terminal& terminal) {
   // --server and its like may stand before or after the subcommand.
   app.fallthrough();
   app.require_subcommand(1);
-  const std::array<std::unique_ptr<Command>, 11> commands = {
-      NewEncodeCommand(),   NewClassifyCommand(), NewRerankCommand(), NewTagCommand(),
-      NewFillMaskCommand(), NewTokenizeCommand(), NewModelCommand(),  NewModelsCommand(),
-      NewInspectCommand(),  NewHealthCommand(),   NewBenchCommand()};
+  const std::array<std::unique_ptr<Command>, 12> commands = {
+      NewEncodeCommand(), NewClassifyCommand(), NewRerankCommand(),   NewTagCommand(),
+      NewScoreCommand(),  NewFillMaskCommand(), NewTokenizeCommand(), NewModelCommand(),
+      NewModelsCommand(), NewInspectCommand(),  NewHealthCommand(),   NewBenchCommand()};
   for (const auto& command : commands) {
     command->AddOptions(*app.add_subcommand(command->name(), command->description()));
   }

@@ -63,5 +63,6 @@ std::unique_ptr<Command> NewClassifyCommand();
 std::unique_ptr<Command> NewRerankCommand();
 std::unique_ptr<Command> NewTagCommand();
 std::unique_ptr<Command> NewFillMaskCommand();
+std::unique_ptr<Command> NewScoreCommand();
 
 }  // namespace contexture::cli

@@ -59,6 +59,7 @@ class EncodeCommand : public Command {
     v1::EncodeRequest request;
     request.set_model(options_.model);
     request.set_prompt_name(options_.prompt_name);
+    request.set_role(options_.role);
     if (options_.prompt.has_value()) request.set_prompt(*options_.prompt);
     request.set_truncation(options_.truncation);
     v1::OutputSpec& output = *request.add_outputs();

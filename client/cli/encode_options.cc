@@ -22,9 +22,10 @@ void AddOutputSpecOptions(CLI::App& app, EncodeOptions& options) {
       {{"pooled", v1::OUTPUT_KIND_POOLED},
        {"tokens", v1::OUTPUT_KIND_TOKENS},
        {"spans", v1::OUTPUT_KIND_SPANS},
-       {"sparse", v1::OUTPUT_KIND_SPARSE}},
-      "one vector per input, per token or per span (see --span, --window), or "
-      "weights of the vocabulary (default: pooled)",
+       {"sparse", v1::OUTPUT_KIND_SPARSE},
+       {"multi-vector", v1::OUTPUT_KIND_MULTI_VECTOR}},
+      "one vector per input, per token or per span (see --span, --window), weights of the "
+      "vocabulary, or the vectors of late interaction (default: pooled)",
       [&output](v1::OutputKind value) { output.set_kind(value); });
   app.get_option("--kind")->excludes(tokens);
   AddChoice<v1::Pooling>(app, "--pooling",
@@ -113,6 +114,10 @@ void AddEncodeOptions(CLI::App& app, EncodeOptions& options) {
                  "the model's prompt that goes before each text (default: the model's default)");
   app.add_option("--prompt", options.prompt, "goes before each text as it is; empty: nothing does")
       ->excludes("--prompt-name");
+  AddChoice<v1::InputRole>(app, "--role",
+                           {{"query", v1::INPUT_ROLE_QUERY}, {"document", v1::INPUT_ROLE_DOCUMENT}},
+                           "which side of late interaction the inputs are (default: neither)",
+                           [&options](v1::InputRole value) { options.role = value; });
   AddOutputSpecOptions(app, options);
   AddSpanOptions(app, options);
   app.add_flag("--chunked", options.chunked, "for answers that are larger than a message");
@@ -157,9 +162,9 @@ absl::Status CheckEncodeOptions(const EncodeOptions& options, size_t num_inputs)
     return absl::InvalidArgumentError("--output=npy has no place for the indices of --kind=sparse");
   }
   if (npy && !pooled && num_inputs > 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--output=npy with --tokens or --kind=spans takes 1 input, got ", num_inputs,
-                     ": inputs differ in length, a NumPy array does not"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--output=npy with --tokens, --kind=spans or --kind=multi-vector takes 1 input, got ",
+        num_inputs, ": inputs differ in length, a NumPy array does not"));
   }
   return absl::OkStatus();
 }

@@ -19,6 +19,7 @@ struct EncodeOptions {
   std::string model;
   std::string prompt_name;
   std::optional<std::string> prompt;
+  v1::InputRole role = v1::INPUT_ROLE_UNSPECIFIED;
   v1::OutputSpec output;
   v1::Truncation truncation = v1::TRUNCATION_UNSPECIFIED;
   OutputFormat format = OutputFormat::kText;

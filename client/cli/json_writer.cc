@@ -78,7 +78,7 @@ class JsonWriter : public ResultWriter {
       if (!values.ok()) return values.status();
       if (result.spans_size() > 0) {
         json["span_vectors"] = ToJson(tensor, *values);
-      } else if (tensor.indices_size() > 0) {
+      } else if (tensor.indices_size() > 0 && tensor.shape_size() == 1) {
         json["indices"] = tensor.indices();
         json["weights"] = *values;
       } else {

@@ -223,11 +223,23 @@ std::string CalibrationWords(const ModelDirectory& model) {
   return model.tokenizer_path.empty() ? "pseudo-random ids" : "built-in sample of texts";
 }
 
+void AddLateInteraction(const ModelDirectory& model, const HeadConfig& head, std::string& words) {
+  const LateInteractionConfig& late = *model.late_interaction;
+  absl::StrAppend(&words, ", ", head.num_outputs, " elements a token");
+  if (late.expansion.length > 0) {
+    absl::StrAppend(&words, ", queries filled up to ", late.expansion.length, " tokens");
+  }
+  if (late.document_length > 0) {
+    absl::StrAppend(&words, ", documents of up to ", late.document_length);
+  }
+}
+
 void AddHeads(const ModelDirectory& model, Json& report) {
   Json heads = Json::array();
   for (const HeadConfig& head : model.config.heads) {
     std::string words = absl::StrCat(head.architecture, ": ", Name(head.task));
     if (!head.labels.empty()) absl::StrAppend(&words, ", ", head.labels.size(), " labels");
+    if (head.task == HeadTask::kLateInteraction) AddLateInteraction(model, head, words);
     heads.push_back(words);
   }
   for (const std::string& architecture : model.config.absent_heads) {

@@ -1,4 +1,3 @@
-#include <iomanip>
 #include <optional>
 #include <string>
 #include <vector>
@@ -6,12 +5,9 @@
 #include "client/cli/command.h"
 #include "client/cli/inputs.h"
 #include "client/cli/task_options.h"
-#include "client/cli/utf8.h"
 
 namespace contexture::cli {
 namespace {
-
-constexpr size_t kDocumentCharacters = 70;
 
 class RerankCommand : public Command {
  public:
@@ -43,23 +39,13 @@ class RerankCommand : public Command {
     if (options_.output == "json") {
       PrintJson(*response, session.terminal.out);
     } else {
-      PrintText(*documents, *response, session.terminal.out);
+      PrintRanking(*documents, response->results(), session.terminal.out);
     }
     return ReportFailures(session, response->results(),
                           [](const auto& result, int) { return result.index() + 1; });
   }
 
  private:
-  static void PrintText(const std::vector<std::string>& documents,
-                        const v1::RerankResponse& response, std::ostream& out) {
-    for (const v1::RankedDocument& result : response.results()) {
-      if (result.has_status() || result.index() >= documents.size()) continue;
-      out << std::fixed << std::setprecision(4) << std::setw(9) << result.score() << "  "
-          << std::setw(5) << result.index() + 1 << "  "
-          << OneLine(documents[result.index()], kDocumentCharacters) << "\n";
-    }
-  }
-
   InputSource source_;
   std::string query_;
   TaskOptions options_;

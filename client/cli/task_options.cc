@@ -1,6 +1,9 @@
 #include "client/cli/task_options.h"
 
+#include <iomanip>
+
 #include "client/cli/choice.h"
+#include "client/cli/utf8.h"
 #include "client/status_conversion.h"
 #include "google/protobuf/util/json_util.h"
 
@@ -43,6 +46,18 @@ void PrintFailure(const Session& session, size_t number, const google::rpc::Stat
   const absl::Status failure = client::ToStatus(status);
   session.terminal.err << "error: input " << number << ": " << client::CodeName(failure.code())
                        << ": " << failure.message() << "\n";
+}
+
+void PrintRanking(const std::vector<std::string>& documents,
+                  const google::protobuf::RepeatedPtrField<v1::RankedDocument>& results,
+                  std::ostream& out) {
+  constexpr size_t kDocumentCharacters = 70;
+  for (const v1::RankedDocument& result : results) {
+    if (result.has_status() || result.index() >= documents.size()) continue;
+    out << std::fixed << std::setprecision(4) << std::setw(9) << result.score() << "  "
+        << std::setw(5) << result.index() + 1 << "  "
+        << OneLine(documents[result.index()], kDocumentCharacters) << "\n";
+  }
 }
 
 }  // namespace contexture::cli

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "client/cli/command.h"
 #include "contexture/v1/tasks.pb.h"
@@ -20,6 +21,11 @@ void AddScoreFunctionOption(CLI::App& app, v1::ScoreFunction& function);
 
 // RESPONSE as a line of JSON, its fields under their names in tasks.proto.
 void PrintJson(const google::protobuf::Message& response, std::ostream& out);
+
+// Those of RESULTS that have a score: score, number, and the document.
+void PrintRanking(const std::vector<std::string>& documents,
+                  const google::protobuf::RepeatedPtrField<v1::RankedDocument>& results,
+                  std::ostream& out);
 
 // Prints the status of each of RESULTS that failed, whose number is NUMBER_OF(result, place); kOk
 // when none did.

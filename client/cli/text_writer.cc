@@ -24,7 +24,7 @@ class TextWriter : public ResultWriter {
       const absl::StatusOr<std::vector<float>> values = client::TensorValues(tensor);
       if (!values.ok()) return values.status();
       const size_t columns = tensor.shape().empty() ? values->size() : *tensor.shape().rbegin();
-      if (tensor.indices_size() > 0) {
+      if (tensor.indices_size() > 0 && tensor.shape_size() == 1) {
         PrintWeights(tensor, *values);
         continue;
       }

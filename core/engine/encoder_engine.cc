@@ -135,6 +135,7 @@ void EncoderEngine::RunGroup(const PackedBatch& batch, const Group& outputs,
   group.ids = cut(batch.ids, batch.offsets);
   group.type_ids = cut(batch.type_ids, batch.offsets);
   group.positions = cut(batch.positions, batch.offsets);
+  if (!batch.attended.empty()) group.attended = batch.attended.subspan(first, last - first);
   if (!batch.target_offsets.empty()) {
     rebase(batch.target_offsets, workspace.target_offsets);
     group.target_offsets = workspace.target_offsets;
@@ -263,6 +264,12 @@ absl::Status EncoderEngine::CheckSlot(const OutputSlot& slot, uint32_t length) c
     return absl::InvalidArgumentError(
         absl::StrCat("an output of layer ", layer, ", there are ", layers, " that can be shown"));
   }
+  for (size_t i = 0; i < slot.tokens.size(); ++i) {
+    if (slot.tokens[i] < length && (i == 0 || slot.tokens[i - 1] < slot.tokens[i])) continue;
+    return absl::InvalidArgumentError(absl::StrCat("row ", i, " is of token ", slot.tokens[i],
+                                                   " of ", length,
+                                                   ", or not after the one before"));
+  }
   if (slot.spec.kind != OutputKind::kSpans) return absl::OkStatus();
   if (slot.span_begins.size() != slot.span_ends.size()) {
     return absl::InvalidArgumentError(
@@ -280,6 +287,7 @@ absl::Status EncoderEngine::CheckBatch(const PackedBatch& batch) const {
   CTX_RETURN_IF_ERROR(CheckSequences(batch.ids, batch.offsets));
   CTX_RETURN_IF_ERROR(CheckIds(batch.ids, "token id", info_.config.vocabulary_size));
   CTX_RETURN_IF_ERROR(CheckTargets(batch));
+  CTX_RETURN_IF_ERROR(CheckAttended(batch));
   const struct {
     absl::Span<const uint32_t> values;
     const char* what;
@@ -292,6 +300,24 @@ absl::Status EncoderEngine::CheckBatch(const PackedBatch& batch) const {
                                                      row.what, "s for ", batch.ids.size(), " ids"));
     }
     CTX_RETURN_IF_ERROR(CheckIds(row.values, row.what, row.limit));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status EncoderEngine::CheckAttended(const PackedBatch& batch) const {
+  if (batch.attended.empty()) return absl::OkStatus();
+  if (static_cast<int>(batch.attended.size()) != batch.num_sequences() ||
+      info_.config.decoder.num_layers > 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("attended tokens of ", batch.attended.size(), " sequences, the batch has ",
+                     batch.num_sequences(), "; the model has ", info_.config.decoder.num_layers,
+                     " decoder layers"));
+  }
+  for (int i = 0; i < batch.num_sequences(); ++i) {
+    if (batch.attended[i] <= static_cast<uint32_t>(batch.length(i))) continue;
+    return absl::InvalidArgumentError(absl::StrCat("sequence ", i, " of ", batch.length(i),
+                                                   " tokens has ", batch.attended[i],
+                                                   " attended ones"));
   }
   return absl::OkStatus();
 }

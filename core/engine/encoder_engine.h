@@ -62,6 +62,7 @@ class EncoderEngine : public Engine {
   absl::Status CheckSlot(const OutputSlot& slot, uint32_t length) const;
   absl::Status CheckBatch(const PackedBatch& batch) const;
   absl::Status CheckTargets(const PackedBatch& batch) const;
+  absl::Status CheckAttended(const PackedBatch& batch) const;
   absl::Status CheckSequences(absl::Span<const uint32_t> ids,
                               absl::Span<const uint32_t> offsets) const;
   static absl::Status CheckIds(absl::Span<const uint32_t> ids, absl::string_view what, int limit);

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -83,6 +84,8 @@ struct EngineInfo {
   EncoderConfig config;
   PoolingConfig pooling;
   PromptConfig prompts;
+  TokenizerConfig tokenizer_config;
+  std::optional<LateInteractionConfig> late_interaction;
   int max_text_length = 0;
   int max_batch_tokens = 0;
   std::string precision;         // "f32"

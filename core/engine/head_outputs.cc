@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/base/status_macros.h"
+#include "core/engine/output_writer.h"
 
 namespace contexture {
 namespace {
@@ -144,6 +145,15 @@ void HeadOutputs::AddSlot(int index, const HeadBatch& batch, int sequence, const
         std::memcpy(AddRow(index, batch, row, scratch), vector(i), bytes);
       }
       return;
+    case HeadRows::kChosen: {
+      uint32_t wanted = begin;
+      for (uint32_t token : slot.tokens) {
+        while (batch.wanted.token(wanted) != batch.tokens.offsets[sequence] + token) ++wanted;
+        std::memcpy(AddRow(index, batch, row, scratch), vector(wanted), bytes);
+        row.destination += RowBytes(slot.spec);
+      }
+      return;
+    }
     case HeadRows::kEach: {
       const bool sparse = slot.spec.head.sparse != SparsePooling::kNone;
       if (sparse) std::memset(slot.destination, 0, row_bytes);
@@ -185,7 +195,11 @@ void HeadOutputs::Flush(int index, const HeadBatch& batch, Scratch& scratch) con
         continue;
       }
       if (!AllFinite(values, columns)) batch.plan.non_finite[row.sequence] = 1;
-      if (row.spec->head.sparse != SparsePooling::kNone) {
+      if (HasChosenRows(*row.spec)) {
+        // Such a head is one tile.
+        float* vector = scratch.outputs.data() + static_cast<size_t>(r) * columns;
+        WriteRow(kernels_, *row.spec, vector, vector, row.destination);
+      } else if (row.spec->head.sparse != SparsePooling::kNone) {
         Pool(values, columns, row.spec->head, destination);
       } else if (row.spec->head.rows == HeadRows::kMeanLate) {
         AddTo(values, columns, row.weight, destination);

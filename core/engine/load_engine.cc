@@ -57,6 +57,8 @@ absl::StatusOr<std::unique_ptr<EncoderEngine>> LoadPrecision(const ModelDirector
   info.config = directory.config;
   info.pooling = directory.pooling;
   info.prompts = directory.prompts;
+  info.tokenizer_config = directory.tokenizer_config;
+  info.late_interaction = directory.late_interaction;
   info.max_text_length = directory.max_text_length;
   info.max_batch_tokens = options.max_batch_tokens;
   info.precision = std::string(Name(precision));

@@ -39,23 +39,31 @@ struct OutputSpec {
   OutputKind kind = OutputKind::kPooled;
   PoolingKind pooling = PoolingKind::kMean;  // kPooled, kSpans
   bool normalize = false;                    // L2, after slicing
-  // 1 .. hidden_size, or PoolingConfig::Size for kModel; kHead: num_outputs, or 2 * top_k.
+  // 1 .. hidden_size, or PoolingConfig::Size for kModel; kHead: num_outputs, or 2 * top_k, or with
+  // kChosen 1 .. num_outputs.
   int dimensions = 0;
-  DataType data_type = DataType::kFloat32;  // kFloat32, kBfloat16, kFloat16, kInt8, kBinary
+  // kFloat32, kBfloat16, kFloat16, kInt8, kBinary.
+  DataType data_type = DataType::kFloat32;
   // Of the hidden states after so many layers, 0 .. num_layers - 1, or kAllLayers.
   int layer = kAllLayers;
   // kInt8: [2, dimensions], the values that become -128 and the steps between two; as valid as
   // OutputSlot::destination. Null: round(127 x).
   const float* int8_ranges = nullptr;
-  HeadOutput head = {};  // kHead only, whose data_type is kFloat32
+  HeadOutput head = {};  // kHead only; but with kChosen the data_type is kFloat32
 };
 
 // Bytes of a row.
 constexpr size_t RowBytes(const OutputSpec& spec) {
   return RowBytes(spec.data_type, spec.dimensions);
 }
-// Rows of an output that is not of spans, for a sequence of `length` tokens, and their bytes.
+// Whether OutputSlot::tokens says which rows there are.
+constexpr bool HasChosenRows(const OutputSpec& spec) {
+  return spec.kind == OutputKind::kHead && spec.head.rows == HeadRows::kChosen;
+}
+// Rows of an output that is not of spans, for a sequence of `length` tokens, and their bytes; at
+// most, where tokens are chosen.
 constexpr int OutputRows(const OutputSpec& spec, int length) {
+  if (HasChosenRows(spec)) return length;
   if (spec.kind == OutputKind::kTokens) return length;
   if (spec.kind != OutputKind::kHead || spec.head.rows != HeadRows::kEach) return 1;
   if (spec.head.sparse != SparsePooling::kNone) return 1;
@@ -73,11 +81,17 @@ struct OutputSlot {
   // `destination`.
   absl::Span<const uint32_t> span_begins = {};
   absl::Span<const uint32_t> span_ends = {};
+  // kHead of HeadRows::kChosen: whose rows it has, ascending, each < length; as valid as
+  // `destination`.
+  absl::Span<const uint32_t> tokens = {};
 };
 // What `destination` must hold for a sequence of `length` tokens.
 inline size_t OutputBytes(const OutputSlot& slot, int length) {
-  return slot.spec.kind == OutputKind::kSpans ? RowBytes(slot.spec) * slot.span_begins.size()
-                                              : OutputBytes(slot.spec, length);
+  if (slot.spec.kind == OutputKind::kSpans) {
+    return RowBytes(slot.spec) * slot.span_begins.size();
+  }
+  return HasChosenRows(slot.spec) ? RowBytes(slot.spec) * slot.tokens.size()
+                                  : OutputBytes(slot.spec, length);
 }
 
 // The outputs of every sequence of a batch: sequence i has slots[offsets[i] .. offsets[i + 1]).

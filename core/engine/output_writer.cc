@@ -9,24 +9,6 @@
 namespace contexture {
 namespace {
 
-// Slices, normalises (x / max(|x|, 1e-12), as torch.nn.functional.normalize) and converts one row.
-void WriteRow(const kernels::VectorKernels& kernels, const OutputSpec& spec, const float* row,
-              float* scratch, char* destination) {
-  if (spec.normalize) {
-    const float norm = std::max(std::sqrt(kernels.sum_of_squares(row, spec.dimensions)), 1e-12f);
-    for (int c = 0; c < spec.dimensions; ++c) scratch[c] = row[c] / norm;
-    row = scratch;
-  }
-  if (spec.int8_ranges != nullptr) {
-    for (int c = 0; c < spec.dimensions; ++c) {
-      destination[c] = static_cast<char>(
-          ToRangedInt8(row[c], spec.int8_ranges[c], spec.int8_ranges[spec.dimensions + c]));
-    }
-    return;
-  }
-  WriteElements(row, spec.dimensions, spec.data_type, destination);
-}
-
 // The rows of tokens [begin, end) that POOLING is made of; they are among those of the sequence.
 SequenceVectors SpanVectors(const SequenceVectors& sequence, PoolingKind pooling, uint32_t begin,
                             uint32_t end) {
@@ -56,6 +38,23 @@ const float* PooledRow(const WriterContext& context, PoolingKind pooling,
 }
 
 }  // namespace
+
+void WriteRow(const kernels::VectorKernels& kernels, const OutputSpec& spec, const float* row,
+              float* scratch, char* destination) {
+  if (spec.normalize) {
+    const float norm = std::max(std::sqrt(kernels.sum_of_squares(row, spec.dimensions)), 1e-12f);
+    for (int c = 0; c < spec.dimensions; ++c) scratch[c] = row[c] / norm;
+    row = scratch;
+  }
+  if (spec.int8_ranges != nullptr) {
+    for (int c = 0; c < spec.dimensions; ++c) {
+      destination[c] = static_cast<char>(
+          ToRangedInt8(row[c], spec.int8_ranges[c], spec.int8_ranges[spec.dimensions + c]));
+    }
+    return;
+  }
+  WriteElements(row, spec.dimensions, spec.data_type, destination);
+}
 
 void WriteOutput(const WriterContext& context, const SequenceVectors& vectors,
                  const OutputSlot& slot) {

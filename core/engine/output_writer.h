@@ -29,6 +29,11 @@ struct WriterContext {
 void WriteOutput(const WriterContext& context, const SequenceVectors& vectors,
                  const OutputSlot& slot);
 
+// Slices, normalises (x / max(|x|, 1e-12), as torch.nn.functional.normalize) and converts ROW.
+// SCRATCH holds its elements and may be ROW.
+void WriteRow(const kernels::VectorKernels& kernels, const OutputSpec& spec, const float* row,
+              float* scratch, char* destination);
+
 // Whether all vectors are finite.
 bool IsFinite(const kernels::VectorKernels& kernels, const SequenceVectors& vectors);
 

@@ -35,6 +35,8 @@ void WantedRows::Mark(const OutputSlot& slot, absl::Span<const uint32_t> ids) {
     case OutputKind::kTokens:
       return Mark(PoolingKind::kMean, 0, length);
     case OutputKind::kHead:
+      for (uint32_t token : slot.tokens) wanted_[token] = 1;
+      if (HasChosenRows(slot.spec)) return;
       return MarkHead(slot.spec.head, ids);
     case OutputKind::kSpans:
       for (size_t i = 0; i < slot.span_begins.size(); ++i) {

@@ -12,6 +12,7 @@ namespace contexture {
 namespace {
 
 const HeadLayout& LayoutOf(const TensorNames& names, const HeadConfig& head) {
+  if (head.task == HeadTask::kLateInteraction) return heads::kColbert;
   return *std::find_if(names.heads.begin(), names.heads.end(),
                        [&](const HeadLayout& layout) { return layout.task == head.task; });
 }

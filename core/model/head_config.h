@@ -15,6 +15,7 @@ enum class HeadTask {
   kSequenceClassification,  // a score a label for the whole sequence
   kTokenClassification,     // a score a label for each token
   kMaskedLm,                // a score for each token of the vocabulary at each token
+  kLateInteraction,         // a vector for each token, which other tokens' are multiplied with
 };
 
 // Which vectors x is.
@@ -24,6 +25,7 @@ enum class HeadRows {
   kMean,      // the mean of all tokens'
   kMeanLate,  // every token's, and the mean of their outputs is the result (EuroBERT's "late")
   kEach,      // every token's, each with outputs of its own
+  kChosen,    // as kEach, of the tokens that an output names
 };
 
 enum class HeadActivation { kIdentity, kTanh, kGeluErf, kGeluTanh, kRelu, kSilu };
@@ -52,7 +54,7 @@ struct HeadConfig {
   int num_outputs = 0;
   bool output_bias = true;
   bool tied = false;                     // where the file lacks W, it is the token embedding
-  std::vector<std::string> labels = {};  // [num_outputs], from id2label; empty: kMaskedLm
+  std::vector<std::string> labels = {};  // [num_outputs], from id2label; of classifications
   // What the pipelines of transformers apply to the outputs.
   ScoreFunction score_function = ScoreFunction::kNone;
   // What a CrossEncoder of sentence-transformers applies, for ranking.
@@ -62,7 +64,7 @@ struct HeadConfig {
   int features(int hidden_size) const { return dense_size == 0 ? hidden_size : dense_size; }
 };
 
-// "sequence classification", "token classification", "masked language model".
+// "sequence classification", "token classification", "masked language model", "late interaction".
 const char* Name(HeadTask task);
 
 }  // namespace contexture

@@ -58,5 +58,11 @@ inline constexpr HeadLayout kBertMaskedLm = {.task = HeadTask::kMaskedLm,
                                              .output = "cls.predictions.decoder",
                                              .bias = "cls.predictions.bias"};
 
+// What the original ColBERT saves with any encoder: a linear layer on each token.
+inline constexpr HeadLayout kColbert = {.task = HeadTask::kLateInteraction,
+                                        .rows = HeadRows::kChosen,
+                                        .output = "linear",
+                                        .output_bias = false};
+
 }  // namespace heads
 }  // namespace contexture

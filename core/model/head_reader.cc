@@ -207,6 +207,8 @@ const char* Name(HeadTask task) {
       return "token classification";
     case HeadTask::kMaskedLm:
       return "masked language model";
+    case HeadTask::kLateInteraction:
+      return "late interaction";
   }
   return "?";
 }
@@ -247,6 +249,13 @@ absl::StatusOr<HeadActivation> ReadHeadActivation(const Json& json, absl::string
 absl::Status ReadHeads(const Json& json, const Family& family, EncoderConfig& config) {
   CTX_ASSIGN_OR_RETURN(const std::vector<std::string> architectures, ReadArchitectures(json));
   for (const std::string& architecture : architectures) {
+    if (architecture == kColbertArchitecture) {
+      // artifact.metadata has the number of outputs.
+      config.heads.push_back({.task = HeadTask::kLateInteraction,
+                              .architecture = architecture,
+                              .rows = heads::kColbert.rows,
+                              .output_bias = heads::kColbert.output_bias});
+    }
     for (const TaskName& name : kTasks) {
       if (!absl::EndsWith(architecture, name.suffix)) continue;
       const auto layout =

@@ -5,6 +5,9 @@
 
 namespace contexture {
 
+// What 'architectures' calls a model that the original ColBERT saved.
+inline constexpr absl::string_view kColbertArchitecture = "HF_ColBERT";
+
 // Sets CONFIG.heads from config.json: the classes that 'architectures' names and FAMILY has a row
 // for, with their labels. The rest of CONFIG is there. INVALID_ARGUMENT: labels that are not
 // numbered 0 .. n - 1, or that 'num_labels' or 'label2id' contradicts. FAILED_PRECONDITION: a

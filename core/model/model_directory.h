@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "core/model/encoder_config.h"
 #include "core/model/encoder_weights.h"
+#include "core/model/late_interaction.h"
 
 namespace contexture {
 
@@ -55,19 +57,28 @@ struct PromptConfig {
   std::string default_name = "";  // empty: none
 };
 
+// What lies beside tokenizer.json. Tokens are as the vocabulary spells them; empty: none is named.
+struct TokenizerConfig {
+  std::string mask = {};
+  std::string end = {};         // of a text
+  bool passes_type_ids = true;  // false: the model gets no types, all tokens are of type 0
+};
+
 // A model directory, read and checked, with its weights mapped. Movable; the views in `weights`
-// live as long as `file`, those in `dense_weights` as long as `dense_files`.
+// live as long as `file` and `dense_files`, those in `dense_weights` as long as `dense_files`.
 struct ModelDirectory {
   std::string path;
   EncoderConfig config;
   PoolingConfig pooling;
   PromptConfig prompts;
+  TokenizerConfig tokenizer_config;
+  std::optional<LateInteractionConfig> late_interaction;  // where there is a head of it
   int max_text_length = 0;     // sentence_bert_config.json's max_seq_length, else config.max_length
   std::string tokenizer_path;  // empty: the directory holds no tokenizer.json
   std::string fingerprint;     // SHA-256, hex, over weights, config, pooling and tokenizer files
   EncoderWeights weights;
   std::unique_ptr<TensorSource> file;
-  std::vector<LinearWeights> dense_weights;  // of pooling.dense
+  std::vector<LinearWeights> dense_weights;  // of pooling.dense; those of tokens are a head's
   std::vector<std::unique_ptr<TensorSource>> dense_files;
 
   ModelDirectory();

@@ -33,11 +33,11 @@ bool ModelFiles::Exists(absl::string_view name) const {
   return std::filesystem::status(Path(name), error).type() != std::filesystem::file_type::not_found;
 }
 
-absl::StatusOr<absl::string_view> ModelFiles::Read(absl::string_view name) {
+absl::StatusOr<absl::string_view> ModelFiles::Read(absl::string_view name, bool fingerprinted) {
   CTX_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(Path(name)));
   files_.push_back(std::move(file));
   const absl::string_view contents = files_.back().contents();
-  contents_.push_back({.name = std::string(name), .contents = contents});
+  if (fingerprinted) contents_.push_back({.name = std::string(name), .contents = contents});
   return contents;
 }
 

@@ -23,8 +23,8 @@ class ModelFiles {
   bool Exists(absl::string_view name) const;
   // The contents of NAME, relative to the directory; valid as long as this object. NOT_FOUND,
   // INVALID_ARGUMENT: as MappedFile.
-  absl::StatusOr<absl::string_view> Read(absl::string_view name);
-  // All that was read so far.
+  absl::StatusOr<absl::string_view> Read(absl::string_view name, bool fingerprinted = true);
+  // All that was read so far, but what is not to be in the fingerprint.
   const std::vector<NamedContents>& contents() const { return contents_; }
 
  private:

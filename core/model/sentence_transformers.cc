@@ -27,8 +27,11 @@ struct Module {
   std::string path;
 };
 
-constexpr absl::string_view kModuleKinds[] = {"Transformer", "Pooling",        "Dense",
-                                              "Normalize",   "MLMTransformer", "SpladePooling"};
+constexpr absl::string_view kModuleKinds[] = {"Transformer",    "Pooling",        "Dense",
+                                              "Normalize",      "MLMTransformer", "SpladePooling",
+                                              "MultiVectorMask"};
+// PyLate's, which is Dense on token vectors.
+constexpr absl::string_view kPyLateDense = "pylate.models.Dense.Dense";
 constexpr absl::string_view kModuleFields[] = {"type", "path"};
 constexpr absl::string_view kModuleHarmless[] = {"idx", "name"};
 constexpr FixedField kModuleFixed[] = {{"kwargs", "[[], {}, null]"}};
@@ -67,8 +70,9 @@ absl::StatusOr<Module> ReadModule(const Json& entry) {
   const std::string type = entry["type"].get<std::string>();
   const std::vector<std::string> parts = absl::StrSplit(type, '.');
   // The packages in between changed over time; another first one is the model's own code.
-  if (parts.size() < 2 || parts.front() != "sentence_transformers") {
-    return NotComputed(kModules, "type", entry["type"], "classes of sentence_transformers");
+  if (type != kPyLateDense && (parts.size() < 2 || parts.front() != "sentence_transformers")) {
+    return NotComputed(kModules, "type", entry["type"],
+                       absl::StrCat("classes of sentence_transformers, ", kPyLateDense));
   }
   Module module = {.kind = parts.back(), .path = entry["path"].get<std::string>()};
   CTX_RETURN_IF_ERROR(CheckPath(module.path));
@@ -171,6 +175,11 @@ constexpr FixedField kDenseFixed[] = {
     {"module_output_name", R"(["sentence_embedding", null])"},
     {"use_residual", "[false]"},
 };
+constexpr FixedField kTokenDenseFixed[] = {
+    {"module_input_name", R"(["token_embeddings"])"},
+    {"module_output_name", R"(["token_embeddings", null])"},
+    {"use_residual", "[false]"},
+};
 constexpr absl::string_view kIdentity = "torch.nn.modules.linear.Identity";
 constexpr absl::string_view kTanh = "torch.nn.modules.activation.Tanh";
 constexpr absl::string_view kRelu = "torch.nn.modules.activation.ReLU";
@@ -202,6 +211,19 @@ constexpr absl::string_view kSpladeKnown[] = {"pooling_strategy", "activation_fu
 // In how many pieces it is computed, and the older name of the dimension.
 constexpr absl::string_view kSpladeHarmless[] = {"chunk_size", "word_embedding_dimension"};
 
+// Transformer, at least one Dense, and after them at most one each of MultiVectorMask and
+// Normalize.
+bool IsLateInteraction(const SentenceModules& modules, std::vector<std::string> kinds) {
+  std::vector<std::string> computed = {"Transformer"};
+  computed.resize(1 + modules.dense_paths.size(), "Dense");
+  const size_t head = computed.size();
+  if (modules.mask_path.has_value()) computed.push_back("MultiVectorMask");
+  if (modules.normalize) computed.push_back("Normalize");
+  if (modules.dense_paths.empty() || kinds.size() != computed.size()) return false;
+  std::sort(kinds.begin() + static_cast<ptrdiff_t>(head), kinds.end());
+  return kinds == computed;
+}
+
 }  // namespace
 
 absl::StatusOr<SentenceModules> ReadSentenceModules(absl::string_view json_text) {
@@ -213,7 +235,11 @@ absl::StatusOr<SentenceModules> ReadSentenceModules(absl::string_view json_text)
     if (module.kind == "Transformer") read.transformer_path = module.path;
     if (module.kind == "Pooling") read.pooling_path = module.path;
     if (module.kind == "Dense") read.dense_paths.push_back(module.path);
-    if (module.kind == "Normalize") read.normalize = true;
+    if (module.kind == "Normalize") {
+      read.normalize = true;
+      read.normalize_path = module.path;
+    }
+    if (module.kind == "MultiVectorMask") read.mask_path = module.path;
     if (module.kind == "MLMTransformer") read.transformer_path = module.path;
     if (module.kind == "SpladePooling") read.pooling_path = module.path;
   }
@@ -225,12 +251,15 @@ absl::StatusOr<SentenceModules> ReadSentenceModules(absl::string_view json_text)
   if (read.normalize) computed.push_back("Normalize");
   if (kinds == computed) return read;
   read.pools = false;
+  read.late_interaction = IsLateInteraction(read, kinds);
+  if (read.late_interaction) return read;
   if (kinds == std::vector<std::string>{"Transformer"}) return read;
   return absl::FailedPreconditionError(
       absl::StrCat(kModules, " lists [", absl::StrJoin(kinds, ", "),
                    "]; computed are [Transformer, Pooling], then any number of Dense, with or "
-                   "without Normalize after, [Transformer] of a CrossEncoder, and [Transformer, "
-                   "SpladePooling]"));
+                   "without Normalize after, [Transformer] of a CrossEncoder, [Transformer, "
+                   "SpladePooling], and [Transformer, Dense, MultiVectorMask, Normalize] with any "
+                   "number of Dense and with or without the last two"));
 }
 
 absl::StatusOr<std::vector<PoolingKind>> ReadPooling(absl::string_view json_text, int hidden_size) {
@@ -264,10 +293,14 @@ absl::StatusOr<SparseConfig> ReadSpladePooling(absl::string_view json_text, int 
                       .log_twice = activation == "log1p_relu"};
 }
 
-absl::StatusOr<DenseConfig> ReadDense(absl::string_view json_text, int in_features) {
+absl::StatusOr<DenseConfig> ReadDense(absl::string_view json_text, int in_features,
+                                      bool of_tokens) {
   CTX_ASSIGN_OR_RETURN(const Json json, ParseJsonObject(json_text, kDense));
-  CTX_RETURN_IF_ERROR(
-      CheckFields(json, kDense, {.known = kDenseKnown, .fixed = kDenseFixed, .harmless = {}}));
+  CTX_RETURN_IF_ERROR(CheckFields(json, kDense,
+                                  {.known = kDenseKnown,
+                                   .fixed = of_tokens ? absl::MakeConstSpan(kTokenDenseFixed)
+                                                      : absl::MakeConstSpan(kDenseFixed),
+                                   .harmless = {}}));
   DenseConfig dense;
   CTX_ASSIGN_OR_RETURN(dense.in_features, ReadInteger(json, kDense, {"in_features", kMaxFeatures}));
   CTX_ASSIGN_OR_RETURN(dense.out_features,
@@ -286,13 +319,16 @@ absl::StatusOr<DenseConfig> ReadDense(absl::string_view json_text, int in_featur
 }
 
 absl::StatusOr<std::optional<int>> ReadMaxSequenceLength(absl::string_view json_text,
-                                                         int max_length, bool splade) {
+                                                         int max_length, TransformerUse use) {
   CTX_ASSIGN_OR_RETURN(const Json json, ParseJsonObject(json_text, kSentenceBert));
-  CTX_RETURN_IF_ERROR(CheckFields(json, kSentenceBert,
-                                  {.known = kSentenceBertKnown,
-                                   .fixed = splade ? absl::MakeConstSpan(kSpladeBertFixed)
-                                                   : absl::MakeConstSpan(kSentenceBertFixed),
-                                   .harmless = kSentenceBertHarmless}));
+  if (use != TransformerUse::kLateInteraction) {
+    const bool splade = use == TransformerUse::kSplade;
+    CTX_RETURN_IF_ERROR(CheckFields(json, kSentenceBert,
+                                    {.known = kSentenceBertKnown,
+                                     .fixed = splade ? absl::MakeConstSpan(kSpladeBertFixed)
+                                                     : absl::MakeConstSpan(kSentenceBertFixed),
+                                     .harmless = kSentenceBertHarmless}));
+  }
   const auto found = json.find("max_seq_length");
   if (found == json.end() || found->is_null()) return std::nullopt;
   CTX_ASSIGN_OR_RETURN(
@@ -334,8 +370,10 @@ absl::StatusOr<PromptConfig> ReadPrompts(absl::string_view json_text) {
   const Json prompts = json.value("prompts", Json::object());
   if (!prompts.is_object()) return WrongType(what, "prompts", prompts, "an object");
   for (const auto& [name, prompt] : prompts.items()) {
-    if (!prompt.is_string()) return WrongType(what, name, prompt, "a string");
-    read.prompts[name] = prompt.get<std::string>();
+    if (!prompt.is_string() && !prompt.is_null()) {
+      return WrongType(what, name, prompt, "a string");
+    }
+    read.prompts[name] = prompt.is_null() ? std::string() : prompt.get<std::string>();
   }
   const auto found = json.find("default_prompt_name");
   if (found == json.end() || found->is_null()) return read;

@@ -17,15 +17,19 @@ namespace contexture {
 // value.
 
 // What modules.json lists: a Transformer, a Pooling, any number of Dense and, if `normalize`, a
-// Normalize, in this order; a Transformer alone, as of a CrossEncoder; or a Transformer (or
-// MLMTransformer) and a SpladePooling.
+// Normalize, in this order; a Transformer alone, as of a CrossEncoder; a Transformer (or
+// MLMTransformer) and a SpladePooling; or, of late interaction, a Transformer, Dense, and if they
+// are there a MultiVectorMask and a Normalize in any order.
 struct SentenceModules {
   std::string transformer_path;  // relative to the directory; empty: the directory itself
   std::string pooling_path;
   bool pools = true;  // false: there is a Transformer alone
   std::vector<std::string> dense_paths;
   bool normalize = false;
+  std::string normalize_path;
   bool splade = false;  // pooling_path is of a SpladePooling
+  bool late_interaction = false;
+  std::optional<std::string> mask_path;  // of a MultiVectorMask
 };
 // INVALID_ARGUMENT also: a path that is absolute or has a component "..".
 absl::StatusOr<SentenceModules> ReadSentenceModules(absl::string_view json_text);
@@ -40,14 +44,20 @@ absl::StatusOr<std::vector<PoolingKind>> ReadPooling(absl::string_view json_text
 absl::StatusOr<SparseConfig> ReadSpladePooling(absl::string_view json_text, int vocabulary_size);
 
 // A Dense module's config.json. INVALID_ARGUMENT also: another number of features than IN_FEATURES,
-// what stands before it.
-absl::StatusOr<DenseConfig> ReadDense(absl::string_view json_text, int in_features);
+// what stands before it. With OF_TOKENS it is of token vectors, else of pooled ones.
+absl::StatusOr<DenseConfig> ReadDense(absl::string_view json_text, int in_features,
+                                      bool of_tokens = false);
 
 // The max_seq_length of sentence_bert_config.json; none when the file leaves it open.
 // INVALID_ARGUMENT also: more than MAX_LENGTH, the most tokens the model takes.
-// With SPLADE the file is that of a masked language model before a SpladePooling.
-absl::StatusOr<std::optional<int>> ReadMaxSequenceLength(absl::string_view json_text,
-                                                         int max_length, bool splade = false);
+// Its other fields are checked against USE, but for kLateInteraction (late_interaction_reader.h).
+enum class TransformerUse {
+  kPooled,
+  kSplade,  // a masked language model before a SpladePooling
+  kLateInteraction,
+};
+absl::StatusOr<std::optional<int>> ReadMaxSequenceLength(
+    absl::string_view json_text, int max_length, TransformerUse use = TransformerUse::kPooled);
 
 // The model_max_length of tokenizer_config.json, but at most MAX_LENGTH, which is also the default:
 // what sentence-transformers takes when sentence_bert_config.json is silent.

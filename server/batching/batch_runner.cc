@@ -25,6 +25,7 @@ BatchRunner::BatchRunner(const Context& context, int worker, int max_batch_token
   positions_.reserve(tokens);
   target_ids_.reserve(tokens);
   target_offsets_.reserve(tokens + 1);
+  attended_.reserve(tokens);
   offsets_.reserve(tokens + 1);
   slots_.reserve(tokens);
   slot_offsets_.reserve(tokens + 1);
@@ -155,16 +156,19 @@ void BatchRunner::Assemble(absl::Span<const QueuedTask> tasks) {
   ids_.clear();
   type_ids_.clear();
   positions_.clear();
+  attended_.clear();
   offsets_.assign(1, 0);
   target_ids_.clear();
   target_offsets_.assign(1, 0);
   slots_.clear();
   slot_offsets_.assign(1, 0);
   non_finite_.assign(tasks.size(), 0);
-  bool any_type_ids = false, any_positions = false;
+  bool any_type_ids = false, any_positions = false, any_attended = false;
   for (const auto& [task, enqueued] : tasks) {
     any_type_ids |= !task.type_ids.empty();
     any_positions |= !task.positions.empty();
+    any_attended |= task.attended > 0;
+    attended_.push_back(task.attended);
     ids_.insert(ids_.end(), task.ids.begin(), task.ids.end());
     type_ids_.insert(type_ids_.end(), task.type_ids.begin(), task.type_ids.end());
     type_ids_.resize(ids_.size());  // zeros where the task has none
@@ -180,6 +184,7 @@ void BatchRunner::Assemble(absl::Span<const QueuedTask> tasks) {
   }
   if (!any_type_ids) type_ids_.clear();
   if (!any_positions) positions_.clear();
+  if (!any_attended) attended_.clear();
   if (target_ids_.empty()) target_offsets_.clear();
 }
 
@@ -203,6 +208,7 @@ absl::Status BatchRunner::RunEngine(const ModelGeneration& model) {
                           .type_ids = type_ids_,
                           .offsets = offsets_,
                           .positions = positions_,
+                          .attended = attended_,
                           .target_ids = target_ids_,
                           .target_offsets = target_offsets_};
   const OutputPlan plan{

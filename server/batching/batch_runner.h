@@ -58,6 +58,7 @@ class BatchRunner {
   std::vector<uint32_t> ids_;
   std::vector<uint32_t> type_ids_;
   std::vector<uint32_t> positions_;
+  std::vector<uint32_t> attended_;
   std::vector<uint32_t> offsets_;
   std::vector<uint32_t> target_ids_;
   std::vector<uint32_t> target_offsets_;

@@ -24,7 +24,7 @@ void AppendIds(absl::Span<const uint32_t> ids, std::string& key) {
 
 std::string ResultKey(const Task& task) {
   std::string key;
-  constexpr size_t kSpecBytes = 40, kCounts = 28;
+  constexpr size_t kSpecBytes = 44, kCounts = 32;
   key.reserve(kCounts + kSpecBytes * task.outputs.size() +
               sizeof(uint32_t) * (task.ids.size() + task.type_ids.size() + task.positions.size() +
                                   task.target_ids.size()));
@@ -43,6 +43,7 @@ std::string ResultKey(const Task& task) {
     Append(static_cast<int32_t>(slot.spec.layer), key);
     AppendIds(slot.span_begins, key);
     AppendIds(slot.span_ends, key);
+    AppendIds(slot.tokens, key);
     const size_t ranges = slot.spec.int8_ranges == nullptr ? 0 : 2 * slot.spec.dimensions;
     Append(static_cast<uint32_t>(ranges), key);
     key.append(reinterpret_cast<const char*>(slot.spec.int8_ranges), ranges * sizeof(float));
@@ -51,6 +52,7 @@ std::string ResultKey(const Task& task) {
   AppendIds(task.type_ids, key);
   AppendIds(task.positions, key);
   AppendIds(task.target_ids, key);
+  Append(task.attended, key);
   return key;
 }
 

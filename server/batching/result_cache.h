@@ -14,8 +14,9 @@
 
 namespace contexture {
 
-// What determines a task's results: its model, ids, type ids, positions, target and outputs, byte
-// for byte, so that results are never those of another sequence or of a model that was replaced.
+// What determines a task's results: its model, ids, type ids, positions, attended tokens, target
+// and outputs, byte for byte, so that results are never those of another sequence or of a model
+// that was replaced.
 std::string ResultKey(const Task& task);
 
 // The outputs of one sequence, one after another.

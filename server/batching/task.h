@@ -43,9 +43,11 @@ uint16_t TenantSlot(absl::string_view name);
 struct Task {
   // What computes it. Not null but in tests of the queue alone.
   std::shared_ptr<ModelGeneration> model;
-  std::vector<uint32_t> ids;         // 1 .. model's max_length, each checked by the caller
-  std::vector<uint32_t> type_ids;    // empty or as long as ids
-  std::vector<uint32_t> positions;   // empty or as long as ids; see PackedBatch
+  std::vector<uint32_t> ids;        // 1 .. model's max_length, each checked by the caller
+  std::vector<uint32_t> type_ids;   // empty or as long as ids
+  std::vector<uint32_t> positions;  // empty or as long as ids; see PackedBatch
+  // Of the first ids, which are attended to; 0: all. See PackedBatch.
+  uint32_t attended = 0;
   std::vector<uint32_t> target_ids;  // of a model with a decoder, whose vectors are the result
   std::vector<OutputSlot> outputs;
   // Instead of all above: work that shares no batch. Called once, on a worker, with that

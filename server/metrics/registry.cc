@@ -17,9 +17,10 @@ using prometheus::Registry;
 
 // By Method.
 constexpr std::array kMethods = {
-    "encode",       "encode_stream", "tokenize",       "get_model",       "inspect",
-    "attend",       "classify",      "rerank",         "list_models",     "load_model",
-    "reload_model", "unload_model",  "encode_chunked", "classify_tokens", "fill_mask"};
+    "encode",         "encode_stream",   "tokenize",     "get_model",
+    "inspect",        "attend",          "classify",     "rerank",
+    "list_models",    "load_model",      "reload_model", "unload_model",
+    "encode_chunked", "classify_tokens", "fill_mask",    "score_late_interaction"};
 
 constexpr MetricName kRequests = {"contexture_requests_total", "Calls answered."};
 constexpr MetricName kRequestDuration = {"contexture_request_duration_seconds",

@@ -35,6 +35,7 @@ enum class Method {
   kEncodeChunked,
   kClassifyTokens,
   kFillMask,
+  kScoreLateInteraction,
 };
 
 // Why inputs were not admitted; the label `reason`.

@@ -69,11 +69,15 @@ int64_t ChunkedCall::Estimate(const v1::Input& input) const {
   }
   tokens = std::min<int64_t>(tokens, backend_.model.info.config.max_length);
   if (input.has_target()) tokens = input.target().ids_size();
+  const std::optional<LateInteractionConfig>& late = backend_.model.info.late_interaction;
+  const int64_t filled =
+      plan.role == InputRole::kQuery && late.has_value() ? late->expansion.length : 0;
   int64_t bytes = kInputEstimate + kTokenEstimate * tokens;
   for (size_t i = 0; i < plan.outputs.size(); ++i) {
     const OutputSpec& spec = plan.outputs[i];
     const int64_t stride = plan.windows[i].stride;
-    int64_t rows = spec.kind == OutputKind::kTokens ? tokens : 1;
+    const bool each = spec.kind == OutputKind::kTokens || HasChosenRows(spec);
+    int64_t rows = each ? std::max<int64_t>(tokens, filled) : 1;
     if (spec.kind == OutputKind::kSpans) {
       rows = stride == 0 ? input.spans_size() : tokens / stride + 1;
     }

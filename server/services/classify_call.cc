@@ -57,7 +57,7 @@ absl::StatusOr<HeadCall::Item> ClassifyCall::PlanItem(int index) {
   return item;
 }
 
-void ClassifyCall::Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) {
+absl::Status ClassifyCall::Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) {
   const size_t count = request_.has_top_k() ? request_.top_k() : head().labels.size();
   for (const Outcome& outcome : outcomes) {
     v1::Classification& result = *response_.add_results();
@@ -74,6 +74,7 @@ void ClassifyCall::Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) 
   }
   *response_.mutable_usage() = usage;
   response_.set_fingerprint(model().info.fingerprint);
+  return absl::OkStatus();
 }
 
 }  // namespace contexture

@@ -16,7 +16,7 @@ class ClassifyCall final : public HeadCall {
  private:
   absl::StatusOr<HeadPlan> Plan() override;
   absl::StatusOr<Item> PlanItem(int index) override;
-  void Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) override;
+  absl::Status Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) override;
 
   const HeadConfig& head() const { return model().info.config.heads[head_]; }
 

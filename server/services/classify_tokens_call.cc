@@ -118,7 +118,7 @@ absl::StatusOr<HeadCall::Item> ClassifyTokensCall::PlanItem(int index) {
   return item;
 }
 
-void ClassifyTokensCall::Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) {
+absl::Status ClassifyTokensCall::Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) {
   const size_t size = head().labels.size();
   for (size_t i = 0; i < outcomes.size(); ++i) {
     v1::TokenClassification& result = *response_.add_results();
@@ -143,6 +143,7 @@ void ClassifyTokensCall::Answer(absl::Span<Outcome> outcomes, const v1::Usage& u
   }
   *response_.mutable_usage() = usage;
   response_.set_fingerprint(model().info.fingerprint);
+  return absl::OkStatus();
 }
 
 }  // namespace contexture

@@ -18,7 +18,7 @@ class ClassifyTokensCall final : public HeadCall {
  private:
   absl::StatusOr<HeadPlan> Plan() override;
   absl::StatusOr<Item> PlanItem(int index) override;
-  void Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) override;
+  absl::Status Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) override;
 
   // INVALID_ARGUMENT: the input at FIELD is a pair, or ids where words are asked for.
   absl::Status CheckKind(const v1::Input& input, const std::string& field) const;

@@ -154,6 +154,11 @@ Task EncodeCall::BuildTask(PlannedInput input, v1::Result& result) {
     tensor.set_data_type(ToProto(spec.data_type));
     OutputSlot slot = {.spec = spec};
     if (spec.kind == OutputKind::kTokens) tensor.add_shape(length);
+    if (HasChosenRows(spec)) {
+      tensor.add_shape(static_cast<int64_t>(input.scored.size()));
+      Assign(input.scored, *tensor.mutable_indices());
+      slot.tokens = tensor.indices();
+    }
     if (spec.kind == OutputKind::kSpans) {
       const v1::ResolvedSpans& resolved = AddSpans(input, input.spans[spans++], result);
       tensor.add_shape(resolved.token_begins_size());
@@ -168,6 +173,7 @@ Task EncodeCall::BuildTask(PlannedInput input, v1::Result& result) {
   task.ids = std::move(input.ids);
   task.type_ids = std::move(input.type_ids);
   task.positions = std::move(input.positions);
+  task.attended = input.attended;
   task.target_ids = std::move(input.target_ids);
   task.deadline = job_.deadline;
   task.cancelled = job_.cancelled;

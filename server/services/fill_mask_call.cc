@@ -59,6 +59,19 @@ absl::optional<uint32_t> FillMaskCall::OneToken(const std::string& text) const {
   return tokens->front().id;
 }
 
+absl::Status FillMaskCall::UseDirectorysMask(const std::string& mask) {
+  const int64_t id = model().tokenizer->TokenId(mask);
+  if (id >= 0 && id < model().info.config.vocabulary_size) {
+    mask_ = static_cast<uint32_t>(id);
+    return absl::OkStatus();
+  }
+  return MakeError(ErrorReason::kMaskUnknown,
+                   absl::StrFormat("the model's directory names the mask token '%s', which is none "
+                                   "of its %d tokens; set mask_token",
+                                   mask, model().info.config.vocabulary_size),
+                   {"mask_token", {{"named", mask}}});
+}
+
 absl::Status FillMaskCall::Prepare() {
   if (!request_.mask_token().empty()) {
     const auto given = OneToken(request_.mask_token());
@@ -68,6 +81,9 @@ absl::Status FillMaskCall::Prepare() {
     }
     mask_ = *given;
     return absl::OkStatus();
+  }
+  if (const std::string& mask = model().info.tokenizer_config.mask; !mask.empty()) {
+    return UseDirectorysMask(mask);
   }
   std::vector<uint32_t> known;
   for (const char* spelling : {"[MASK]", "<mask>"}) {
@@ -112,7 +128,7 @@ absl::StatusOr<HeadCall::Item> FillMaskCall::PlanItem(int index) {
   return item;
 }
 
-void FillMaskCall::Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) {
+absl::Status FillMaskCall::Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) {
   for (size_t i = 0; i < outcomes.size(); ++i) {
     v1::MaskFilling& result = *response_.add_results();
     Describe(outcomes[i], result);
@@ -133,6 +149,7 @@ void FillMaskCall::Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) 
   }
   *response_.mutable_usage() = usage;
   response_.set_fingerprint(model().info.fingerprint);
+  return absl::OkStatus();
 }
 
 }  // namespace contexture

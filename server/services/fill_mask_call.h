@@ -22,8 +22,10 @@ class FillMaskCall final : public HeadCall {
   // FillMaskRequest.mask_token.
   absl::Status Prepare() override;
   absl::StatusOr<Item> PlanItem(int index) override;
-  void Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) override;
+  absl::Status Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) override;
 
+  // FAILED_PRECONDITION: the vocabulary does not have MASK, which the model's directory names.
+  absl::Status UseDirectorysMask(const std::string& mask);
   // The id of TEXT when the vocabulary has it as one token.
   absl::optional<uint32_t> OneToken(const std::string& text) const;
 

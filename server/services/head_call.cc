@@ -114,7 +114,7 @@ absl::Status HeadCall::CheckStillWanted() const {
 // The outputs lie beside the answer that is made of them.
 absl::Status HeadCall::ReserveMemory(int64_t answer_bytes, int64_t output_bytes) {
   const int64_t max = backend_.model.max_message_bytes;
-  if (answer_bytes > max || output_bytes > max) {
+  if (answer_bytes > max || (plan_.answers_outputs && output_bytes > max)) {
     const int64_t bytes = std::max(answer_bytes, output_bytes);
     return MakeError(
         ErrorReason::kAnswerTooLarge,
@@ -131,12 +131,17 @@ Task HeadCall::BuildTask(Item item, Outcome& outcome) {
   outcome.tokens = item.input.tokens();
   outcome.truncated = item.input.truncated();
   outcome.original_tokens = item.input.original_length;
-  outcome.output.resize(OutputBytes(item.output, length));
+  outcome.scored = std::move(item.input.scored);
+  OutputSlot slot = {.spec = item.output};
+  slot.tokens = outcome.scored;
+  outcome.output.resize(OutputBytes(slot, length));
+  slot.destination = outcome.output.data();
   Task task;
-  task.outputs.push_back({.spec = item.output, .destination = outcome.output.data()});
+  task.outputs.push_back(slot);
   task.ids = std::move(item.input.ids);
   task.type_ids = std::move(item.input.type_ids);
   task.positions = std::move(item.input.positions);
+  task.attended = item.input.attended;
   task.deadline = terms_.deadline;
   task.cancelled = terms_.cancelled;
   SetCaller(terms_.caller, task);
@@ -182,10 +187,7 @@ void HeadCall::Finish() {
   usage.set_cached_token_count(cached_tokens);
   // On a worker's thread: no exception may leave.
   if (status.ok()) {
-    status = WithoutExceptions([&] {
-      Answer(absl::MakeSpan(outcomes_), usage);
-      return absl::OkStatus();
-    });
+    status = WithoutExceptions([&] { return Answer(absl::MakeSpan(outcomes_), usage); });
   }
   Complete(std::move(status));
 }

@@ -65,7 +65,8 @@ class HeadCall : public std::enable_shared_from_this<HeadCall> {
     RequestPlan request;  // `outputs` is unused
     bool bypass_cache = false;
     int num_items = 0;
-    int64_t answer_bytes_per_item = 0;  // beside what ItemBytes says
+    int64_t answer_bytes_per_item = 0;  // beside what Item::answer_bytes says
+    bool answers_outputs = true;        // else what is answered is much smaller than the outputs
   };
   // An item, ready to compute.
   struct Item {
@@ -76,7 +77,8 @@ class HeadCall : public std::enable_shared_from_this<HeadCall> {
   // An item that was computed or refused.
   struct Outcome {
     absl::Status status;
-    std::string output;  // as the engine wrote it
+    std::string output;            // as the engine wrote it
+    std::vector<uint32_t> scored;  // PlannedInput::scored
     uint32_t tokens = 0, original_tokens = 0;
     bool truncated = false, cached = false;
   };
@@ -89,8 +91,8 @@ class HeadCall : public std::enable_shared_from_this<HeadCall> {
   virtual absl::Status Prepare() { return absl::OkStatus(); }
   // Item INDEX; an error fails it alone.
   virtual absl::StatusOr<Item> PlanItem(int index) = 0;
-  // Writes the answer; the last step, once.
-  virtual void Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) = 0;
+  // Writes the answer; the last step, once. An error fails the call.
+  virtual absl::Status Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) = 0;
 
   const ServedModel& model() const { return backend_.model; }
   const Backend& backend() const { return backend_; }

@@ -17,6 +17,12 @@ struct InputContext {
   const ServedModel& model;
 
   std::string Field(absl::string_view name) const { return absl::StrCat(field, ".", name); }
+  int max_text_length() const {
+    return plan.max_text_length > 0 ? plan.max_text_length : model.info.max_text_length;
+  }
+  int max_ids_length() const {
+    return plan.max_ids_length > 0 ? plan.max_ids_length : model.info.config.max_length;
+  }
 };
 
 absl::Status TooLong(const std::string& field, size_t length, int max) {
@@ -106,16 +112,17 @@ absl::StatusOr<PlannedInput> PlanTokenIds(const v1::TokenIds& input, const Input
   CTX_RETURN_IF_ERROR(CheckTypeIds(input, context));
   CTX_RETURN_IF_ERROR(CheckPositions(input, context));
   const Truncation truncation = context.plan.truncation;
-  if (input.ids_size() > config.max_length && truncation == Truncation::kError) {
-    return TooLong(field, input.ids_size(), config.max_length);
+  const int most = context.max_ids_length();
+  if (input.ids_size() > most && truncation == Truncation::kError) {
+    return TooLong(field, input.ids_size(), most);
   }
   PlannedInput planned{.ids = {input.ids().begin(), input.ids().end()},
                        .type_ids = {input.type_ids().begin(), input.type_ids().end()},
                        .positions = {input.positions().begin(), input.positions().end()},
                        .original_length = static_cast<uint32_t>(input.ids_size())};
-  Truncate(truncation, config.max_length, planned.ids);
-  Truncate(truncation, config.max_length, planned.type_ids);
-  Truncate(truncation, config.max_length, planned.positions);
+  Truncate(truncation, most, planned.ids);
+  Truncate(truncation, most, planned.type_ids);
+  Truncate(truncation, most, planned.positions);
   return planned;
 }
 
@@ -147,15 +154,16 @@ absl::StatusOr<PlannedInput> FromEncoding(absl::StatusOr<Encoding> encoding,
   if (encoding->ids.empty()) {
     return MakeError(ErrorReason::kTextEmpty, "the text has no tokens", {field, {}});
   }
-  if (static_cast<int64_t>(encoding->ids.size()) > info.max_text_length) {
-    return TooLong(field, encoding->ids.size(), info.max_text_length);
+  if (static_cast<int64_t>(encoding->ids.size()) > context.max_text_length()) {
+    return TooLong(field, encoding->ids.size(), context.max_text_length());
   }
   PlannedInput planned{.ids = std::move(encoding->ids),
                        .type_ids = std::move(encoding->type_ids),
                        .original_length = encoding->original_length};
   planned.origins = std::move(encoding->origins);
   // A model without type embedding ignores what its tokenizer says about types.
-  if (info.config.type_vocabulary_size == 0 || AllZero(planned.type_ids)) planned.type_ids.clear();
+  const bool typed = info.config.type_vocabulary_size > 0 && info.tokenizer_config.passes_type_ids;
+  if (!typed || AllZero(planned.type_ids)) planned.type_ids.clear();
   const auto limit = [](int size) { return static_cast<uint32_t>(size); };
   if (!CheckIds(planned.ids, limit(info.config.vocabulary_size), ErrorReason::kInternal, field)
            .ok() ||
@@ -171,7 +179,7 @@ absl::StatusOr<PlannedInput> FromEncoding(absl::StatusOr<Encoding> encoding,
 // With Truncation::kError the tokenizer gets no limit, so that the error can name the real length.
 EncodeOptions TokenizerOptions(const InputContext& context) {
   const bool cuts = context.plan.truncation != Truncation::kError;
-  return {.max_length = cuts ? context.model.info.max_text_length : 0,
+  return {.max_length = cuts ? context.max_text_length() : 0,
           .truncation = context.plan.truncation,
           .with_origins =
               context.plan.needs_origins && context.model.info.config.decoder.num_layers == 0};
@@ -256,6 +264,39 @@ absl::StatusOr<std::vector<uint32_t>> PlanTarget(const v1::Input& input,
   return std::vector<uint32_t>(target.ids().begin(), target.ids().end());
 }
 
+// Fills a query up, and says which tokens are scored.
+absl::Status PlanLateInteraction(const v1::Input& input, const InputContext& context,
+                                 PlannedInput& planned) {
+  const RequestPlan& plan = context.plan;
+  if (plan.role == InputRole::kNone && !plan.scores_tokens) return absl::OkStatus();
+  if (input.has_text_pair()) {
+    return MakeError(ErrorReason::kOptionNotApplicable,
+                     "late interaction takes a text or token ids, not a pair",
+                     {context.Field("text_pair"), {}});
+  }
+  const LateInteraction& late = *context.model.late_interaction;
+  const size_t length = planned.ids.size();
+  const auto filled = static_cast<size_t>(late.config.expansion.length);
+  if (plan.role == InputRole::kQuery && length < filled) {
+    if (!late.config.expansion.attended) planned.attended = static_cast<uint32_t>(length);
+    planned.added = static_cast<uint32_t>(filled - length);
+    planned.ids.resize(filled, late.expansion_id);
+    if (!planned.type_ids.empty()) planned.type_ids.resize(filled);
+    while (!planned.positions.empty() && planned.positions.size() < filled) {
+      planned.positions.push_back(static_cast<uint32_t>(planned.positions.size()));
+    }
+    TokenOrigins& origins = planned.origins;
+    if (!origins.begins.empty()) {
+      for (auto* column : {&origins.begins, &origins.ends, &origins.text_indices}) {
+        column->resize(filled);
+      }
+      origins.special.resize(filled, 1);
+    }
+  }
+  if (plan.scores_tokens) planned.scored = late.ScoredTokens(planned.ids, plan.role);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<PlannedInput> PlanInput(const v1::Input& input, const std::string& field,
@@ -264,6 +305,7 @@ absl::StatusOr<PlannedInput> PlanInput(const v1::Input& input, const std::string
   CTX_ASSIGN_OR_RETURN(std::vector<uint32_t> target, PlanTarget(input, context));
   CTX_ASSIGN_OR_RETURN(PlannedInput planned, PlanSource(input, context));
   planned.target_ids = std::move(target);
+  CTX_RETURN_IF_ERROR(PlanLateInteraction(input, context, planned));
   CTX_RETURN_IF_ERROR(PlanSpans(input, field, plan, planned));
   return planned;
 }

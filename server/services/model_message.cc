@@ -15,15 +15,26 @@ v1::HeadTask ToProto(HeadTask task) {
       return v1::HEAD_TASK_TOKEN_CLASSIFICATION;
     case HeadTask::kMaskedLm:
       return v1::HEAD_TASK_MASKED_LM;
+    case HeadTask::kLateInteraction:
+      return v1::HEAD_TASK_LATE_INTERACTION;
   }
   return v1::HEAD_TASK_UNSPECIFIED;
 }
 
-void AddHead(const HeadConfig& head, v1::Model& message) {
+void AddHead(const HeadConfig& head, const EngineInfo& info, v1::Model& message) {
   v1::Head& added = *message.add_heads();
   added.set_task(ToProto(head.task));
   added.set_architecture(head.architecture);
   for (const std::string& label : head.labels) added.add_labels(label);
+  if (head.task != HeadTask::kLateInteraction) return;
+  const LateInteractionConfig& late = *info.late_interaction;
+  const auto most = [&](InputRole role) {
+    return MostTokens(late, role, info.max_text_length, info.config.max_length);
+  };
+  added.set_vector_size(head.num_outputs);
+  added.set_max_query_length(most(InputRole::kQuery));
+  added.set_max_document_length(most(InputRole::kDocument));
+  added.set_query_expansion_length(late.expansion.length);
 }
 
 }  // namespace
@@ -62,7 +73,7 @@ v1::Model ModelMessage(const ServedModel& model) {
   const int last_position = info.config.max_given_position();
   message.set_has_sparse_positions(last_position >= 0);
   message.set_max_position(std::max(0, last_position));
-  for (const HeadConfig& head : info.config.heads) AddHead(head, message);
+  for (const HeadConfig& head : info.config.heads) AddHead(head, info, message);
   return message;
 }
 

@@ -87,6 +87,8 @@ OutputKind FromProto(v1::OutputKind kind) {
       return OutputKind::kTokens;
     case v1::OUTPUT_KIND_SPANS:
       return OutputKind::kSpans;
+    case v1::OUTPUT_KIND_MULTI_VECTOR:
+      return OutputKind::kHead;
     default:
       return OutputKind::kPooled;
   }
@@ -155,6 +157,25 @@ absl::StatusOr<ResolvedOutput> ResolveSparse(const v1::OutputSpec& spec, int ind
                           .sparse = config.pooling,
                           .log_twice = config.log_twice}};
   return output;
+}
+
+// Of OUTPUT_KIND_MULTI_VECTOR, all but the fields of vectors.
+absl::StatusOr<const HeadConfig*> FindTokenHead(const v1::OutputSpec& spec, int index,
+                                                const EngineInfo& info) {
+  const auto refuse = [index](absl::string_view field) {
+    return MakeError(ErrorReason::kOptionNotApplicable,
+                     "was given, but OUTPUT_KIND_MULTI_VECTOR has no such choice",
+                     {Field(index, field), {{"kind", "OUTPUT_KIND_MULTI_VECTOR"}}});
+  };
+  if (spec.pooling() != v1::POOLING_UNSPECIFIED) return refuse("pooling");
+  if (spec.has_layer()) return refuse("layer");
+  for (const HeadConfig& head : info.config.heads) {
+    if (head.task == HeadTask::kLateInteraction) return &head;
+  }
+  return MakeError(ErrorReason::kHeadMissing,
+                   absl::StrFormat("a %s without a %s head has no such vectors",
+                                   info.config.model_type, Name(HeadTask::kLateInteraction)),
+                   {Field(index, "kind"), {{"needed", Name(HeadTask::kLateInteraction)}}});
 }
 
 absl::StatusOr<int> ResolveLayer(const v1::OutputSpec& spec, int index,
@@ -229,17 +250,27 @@ absl::StatusOr<ResolvedOutput> ResolveOutput(const v1::OutputSpec& spec, int ind
   CTX_RETURN_IF_ERROR(CheckApplicable(spec, index));
   if (spec.kind() == v1::OUTPUT_KIND_SPARSE) return ResolveSparse(spec, index, info);
   const bool tokens = spec.kind() == v1::OUTPUT_KIND_TOKENS;
+  const HeadConfig* head = nullptr;  // of OUTPUT_KIND_MULTI_VECTOR
+  if (spec.kind() == v1::OUTPUT_KIND_MULTI_VECTOR) {
+    CTX_ASSIGN_OR_RETURN(head, FindTokenHead(spec, index, info));
+  }
   const PoolingKind pooling = FromProto(spec.pooling(), info.pooling.kind);
   const int hidden_size = info.config.hidden_size;
-  const int size =
-      tokens || pooling != PoolingKind::kModel ? hidden_size : info.pooling.Size(hidden_size);
+  const int size = head != nullptr                            ? head->num_outputs
+                   : tokens || pooling != PoolingKind::kModel ? hidden_size
+                                                              : info.pooling.Size(hidden_size);
   CTX_RETURN_IF_ERROR(CheckDimensions(spec.dimensions(), index, size));
   ResolvedOutput output;
   output.spec = {.kind = FromProto(spec.kind()),
                  .pooling = pooling,
-                 .normalize = Normalizes(spec, info.pooling.normalize),
+                 .normalize = Normalizes(spec, head != nullptr ? info.late_interaction->normalize
+                                                               : info.pooling.normalize),
                  .dimensions = spec.dimensions() == 0 ? size : static_cast<int>(spec.dimensions()),
                  .data_type = FromProto(spec.data_type())};
+  if (head != nullptr) {
+    output.spec.head = {.index = static_cast<int>(head - info.config.heads.data()),
+                        .rows = HeadRows::kChosen};
+  }
   CTX_ASSIGN_OR_RETURN(output.spec.layer, ResolveLayer(spec, index, info.config));
   CTX_ASSIGN_OR_RETURN(output.windows, ResolveWindows(spec, index));
   CTX_ASSIGN_OR_RETURN(output.int8_ranges, ResolveRanges(spec, index, output.spec.dimensions));

@@ -34,8 +34,8 @@ struct ResolvedOutput {
 // Output INDEX of a request with the model's defaults filled in. INVALID_ARGUMENT: an unknown enum
 // value, too many dimensions, a field that the kind does not have, INT8 of vectors that are neither
 // normalised nor in ranges, ranges or windows that make no sense, a layer beyond the last.
-// FAILED_PRECONDITION: the model does not show the layer, or has no masked-LM head for sparse
-// weights.
+// FAILED_PRECONDITION: the model does not show the layer, or has no head for sparse
+// weights or vectors of late interaction.
 absl::StatusOr<ResolvedOutput> ResolveOutput(const v1::OutputSpec& spec, int index,
                                              const EngineInfo& info);
 

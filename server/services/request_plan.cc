@@ -31,10 +31,25 @@ absl::Status CheckCounts(const v1::EncodeRequest& request, const ServedModel& mo
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> ResolvePrompt(const v1::EncodeRequest& request,
+// FAILED_PRECONDITION: the model knows no roles.
+absl::StatusOr<InputRole> ResolveRole(v1::InputRole role, const ServedModel& model) {
+  if (!v1::InputRole_IsValid(role)) return UnknownEnumValue("role", role, v1::InputRole_MAX);
+  if (role == v1::INPUT_ROLE_UNSPECIFIED) return InputRole::kNone;
+  if (model.late_interaction != nullptr) {
+    return role == v1::INPUT_ROLE_QUERY ? InputRole::kQuery : InputRole::kDocument;
+  }
+  return MakeError(ErrorReason::kHeadMissing,
+                   absl::StrFormat("the model '%s' has no %s head, so its inputs have no roles",
+                                   model.name, Name(HeadTask::kLateInteraction)),
+                   {"role", {{"needed", Name(HeadTask::kLateInteraction)}}});
+}
+
+// PLAN has the role and its prompt.
+absl::StatusOr<std::string> ResolvePrompt(const v1::EncodeRequest& request, const RequestPlan& plan,
                                           const PromptConfig& config) {
   if (request.has_prompt()) return request.prompt();
   const bool chosen = !request.prompt_name().empty();
+  if (!chosen && plan.role != InputRole::kNone) return plan.prompt;
   if (!chosen && config.default_name.empty()) return std::string();
   const auto found = config.prompts.find(chosen ? request.prompt_name() : config.default_name);
   if (found != config.prompts.end()) return found->second;
@@ -59,7 +74,9 @@ void AddOutput(ResolvedOutput output, RequestPlan& plan) {
   plan.sparse.push_back(output.sparse);
   const bool tokens = output.spec.kind == OutputKind::kTokens;
   const bool spans = output.spec.kind == OutputKind::kSpans;
-  plan.returns_token_ids = plan.returns_token_ids || tokens;
+  const bool scored = HasChosenRows(output.spec);
+  plan.scores_tokens = plan.scores_tokens || scored;
+  plan.returns_token_ids = plan.returns_token_ids || tokens || scored;
   plan.takes_spans = plan.takes_spans || (spans && output.windows.size == 0);
   plan.needs_origins = plan.needs_origins || tokens || spans;
 }
@@ -85,6 +102,10 @@ int64_t ResultBytes(const RequestPlan& plan, const PlannedInput& input) {
     bytes += kTensorOverhead;
     if (IsSparse(plan, i)) {
       bytes += SparseBytes(plan.sparse[i], spec.dimensions);
+      continue;
+    }
+    if (HasChosenRows(spec)) {
+      bytes += static_cast<int64_t>(input.scored.size() * (RowBytes(spec) + kVarintBytes));
       continue;
     }
     if (spec.kind != OutputKind::kSpans) {
@@ -130,6 +151,17 @@ absl::Status CheckInputCount(absl::string_view field, int count, const ServedMod
                    GotAndMax(field, count, model.max_inputs_per_request));
 }
 
+void SetRole(InputRole role, const ServedModel& model, RequestPlan& plan) {
+  const EngineInfo& info = model.info;
+  const LateInteractionConfig& config = model.late_interaction->config;
+  const int longest = info.config.max_length;
+  plan.role = role;
+  plan.max_text_length = MostTokens(config, role, info.max_text_length, longest);
+  plan.max_ids_length = MostTokens(config, role, longest, longest);
+  const auto prompt = info.prompts.prompts.find(role == InputRole::kQuery ? "query" : "document");
+  plan.prompt = prompt == info.prompts.prompts.end() ? std::string() : prompt->second;
+}
+
 absl::StatusOr<Truncation> ResolveTruncation(v1::Truncation truncation) {
   switch (truncation) {
     case v1::TRUNCATION_UNSPECIFIED:
@@ -151,7 +183,9 @@ absl::StatusOr<RequestPlan> PlanRequest(const v1::EncodeRequest& request,
   CTX_RETURN_IF_ERROR(CheckCounts(request, model));
   RequestPlan plan;
   CTX_ASSIGN_OR_RETURN(plan.truncation, ResolveTruncation(request.truncation()));
-  CTX_ASSIGN_OR_RETURN(plan.prompt, ResolvePrompt(request, model.info.prompts));
+  CTX_ASSIGN_OR_RETURN(const InputRole role, ResolveRole(request.role(), model));
+  if (role != InputRole::kNone) SetRole(role, model, plan);
+  CTX_ASSIGN_OR_RETURN(plan.prompt, ResolvePrompt(request, plan, model.info.prompts));
   for (int i = 0; i < request.outputs_size(); ++i) {
     CTX_ASSIGN_OR_RETURN(ResolvedOutput output, ResolveOutput(request.outputs(i), i, model.info));
     AddOutput(std::move(output), plan);

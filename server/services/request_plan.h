@@ -30,11 +30,15 @@ struct RequestPlan {
   // What OutputSpec::int8_ranges points to.
   std::vector<std::vector<float>> int8_ranges = {};
   Truncation truncation = Truncation::kError;
-  std::string prompt = {};         // goes before each text
-  bool needs_tokenizer = false;    // some input is text
-  bool returns_token_ids = false;  // some output has a vector per token
-  bool takes_spans = false;        // some output is of Input.spans
-  bool needs_origins = false;      // some output is of spans or has a vector per token
+  std::string prompt = {};            // goes before each text
+  bool needs_tokenizer = false;       // some input is text
+  bool returns_token_ids = false;     // some output has a vector per token
+  bool takes_spans = false;           // some output is of Input.spans
+  bool needs_origins = false;         // some output is of spans or has a vector per token
+  InputRole role = InputRole::kNone;  // not kNone: the model has a late-interaction head
+  bool scores_tokens = false;         // some output is of the tokens that such a head scores
+  int max_text_length = 0;            // most tokens of a text and of ids; 0: the model's
+  int max_ids_length = 0;
 };
 
 // Tokens [begin, end) of spans.
@@ -53,8 +57,11 @@ struct PlannedInput {
   TokenOrigins origins = {};
   bool is_pair = false;
   std::vector<SpanColumns> spans = {};  // of each output of kSpans, in their order
-  uint32_t original_length = 0;         // before truncation, without the target
-  bool truncated() const { return original_length != ids.size(); }
+  uint32_t original_length = 0;         // before truncation, without the target and added tokens
+  uint32_t added = 0;                   // tokens that fill a query up, the last ones
+  uint32_t attended = 0;                // as Task::attended
+  std::vector<uint32_t> scored = {};    // with RequestPlan::scores_tokens: LateInteraction's
+  bool truncated() const { return original_length != ids.size() - added; }
   // Tokens that are computed.
   int tokens() const { return static_cast<int>(ids.size() + target_ids.size()); }
   // Those whose vectors are the result.
@@ -73,6 +80,10 @@ absl::Status CheckInputCount(absl::string_view field, int count, const ServedMod
 // Checks everything but the inputs themselves. INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION:
 // the request requires another fingerprint.
 absl::StatusOr<RequestPlan> PlanRequest(const v1::EncodeRequest& request, const ServedModel& model);
+
+// Sets the role and its lengths; the model has a late-interaction head. PLAN's prompt becomes the
+// role's, or none.
+void SetRole(InputRole role, const ServedModel& model, RequestPlan& plan);
 
 // INVALID_ARGUMENT: an unknown value.
 absl::StatusOr<Truncation> ResolveTruncation(v1::Truncation truncation);

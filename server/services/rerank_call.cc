@@ -82,7 +82,7 @@ absl::StatusOr<HeadCall::Item> RerankCall::PlanItem(int index) {
   return item;
 }
 
-void RerankCall::Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) {
+absl::Status RerankCall::Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) {
   std::vector<float> scores;
   std::vector<uint32_t> computed;  // documents
   for (size_t i = 0; i < outcomes.size(); ++i) {
@@ -107,6 +107,7 @@ void RerankCall::Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) {
   }
   *response_.mutable_usage() = usage;
   response_.set_fingerprint(model().info.fingerprint);
+  return absl::OkStatus();
 }
 
 }  // namespace contexture

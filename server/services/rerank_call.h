@@ -18,7 +18,7 @@ class RerankCall final : public HeadCall {
   absl::StatusOr<HeadPlan> Plan() override;
   absl::Status Prepare() override;
   absl::StatusOr<Item> PlanItem(int index) override;
-  void Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) override;
+  absl::Status Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) override;
 
   // FAILED_PRECONDITION: the head has not one label. INVALID_ARGUMENT: a function that is not for
   // one.

@@ -7,6 +7,7 @@
 #include "core/engine/engine.h"
 #include "core/text/tokenizer.h"
 #include "server/batching/model_generation.h"
+#include "server/services/late_interaction.h"
 
 namespace contexture {
 
@@ -15,7 +16,9 @@ namespace contexture {
 struct ServedModel {
   std::string name;
   EngineInfo info;
-  std::shared_ptr<const Tokenizer> tokenizer;   // null: only token ids can be sent
+  std::shared_ptr<const Tokenizer> tokenizer;  // null: only token ids can be sent
+  // Null: the model has no such head.
+  std::shared_ptr<const LateInteraction> late_interaction = nullptr;
   std::shared_ptr<ModelGeneration> generation;  // what computes it
   int max_inputs_per_request = 1024;
   int64_t max_message_bytes = int64_t{64} << 20;

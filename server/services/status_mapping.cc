@@ -91,6 +91,7 @@ const std::array<ErrorRow, kNumErrorReasons>& Table() {
       {Reason::kCancelled, "CANCELLED", Code::kCancelled, kNoRetry},
       {Reason::kMaskMissing, "MASK_MISSING", Code::kInvalidArgument, kNoRetry},
       {Reason::kMaskUnknown, "MASK_UNKNOWN", Code::kFailedPrecondition, kNoRetry},
+      {Reason::kNothingScored, "NOTHING_SCORED", Code::kInvalidArgument, kNoRetry},
       {Reason::kInternal, "INTERNAL", Code::kInternal, kNoRetry},
   }};
   return table;

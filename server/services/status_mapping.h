@@ -79,6 +79,7 @@ enum class ErrorReason {
   kCancelled,
   kMaskMissing,
   kMaskUnknown,
+  kNothingScored,
   kInternal,
 };
 inline constexpr int kNumErrorReasons = static_cast<int>(ErrorReason::kInternal) + 1;

@@ -4,6 +4,7 @@
 #include "server/services/classify_tokens_call.h"
 #include "server/services/fill_mask_call.h"
 #include "server/services/rerank_call.h"
+#include "server/services/score_late_interaction_call.h"
 #include "server/services/start_call.h"
 
 namespace contexture {
@@ -35,6 +36,14 @@ grpc::ServerUnaryReactor* TaskService::FillMask(grpc::CallbackServerContext* con
                                                 grpc::ByteBuffer* response) {
   return encoder_.StartCall<FillMaskCall, v1::FillMaskRequest, v1::FillMaskResponse>(
       {context, request, response}, Method::kFillMask);
+}
+
+grpc::ServerUnaryReactor* TaskService::ScoreLateInteraction(grpc::CallbackServerContext* context,
+                                                            const grpc::ByteBuffer* request,
+                                                            grpc::ByteBuffer* response) {
+  return encoder_.StartCall<ScoreLateInteractionCall, v1::ScoreLateInteractionRequest,
+                            v1::ScoreLateInteractionResponse>({context, request, response},
+                                                              Method::kScoreLateInteraction);
 }
 
 }  // namespace contexture

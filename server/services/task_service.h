@@ -12,7 +12,9 @@ namespace internal {
 using TaskServiceBase =
     v1::TaskService::WithRawCallbackMethod_Classify<v1::TaskService::WithRawCallbackMethod_Rerank<
         v1::TaskService::WithRawCallbackMethod_ClassifyTokens<
-            v1::TaskService::WithRawCallbackMethod_FillMask<v1::TaskService::Service>>>>;
+            v1::TaskService::WithRawCallbackMethod_FillMask<
+                v1::TaskService::WithRawCallbackMethod_ScoreLateInteraction<
+                    v1::TaskService::Service>>>>>;
 }  // namespace internal
 
 // contexture.v1.TaskService. Who may call it and whether it serves is what ENCODER says of itself.
@@ -35,6 +37,9 @@ class TaskService final : public internal::TaskServiceBase {
   grpc::ServerUnaryReactor* FillMask(grpc::CallbackServerContext* context,
                                      const grpc::ByteBuffer* request,
                                      grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* ScoreLateInteraction(grpc::CallbackServerContext* context,
+                                                 const grpc::ByteBuffer* request,
+                                                 grpc::ByteBuffer* response) override;
 
   const EncoderService& encoder_;
 };

@@ -37,6 +37,24 @@ TEST(CliTasksTest, RerankPrintsDocumentsInTheirOrder) {
   EXPECT_EQ(RunContexture({"rerank", "one"}, server.address()).code, ExitCode::kUserMistake);
 }
 
+TEST(CliTasksTest, ScorePrintsDocumentsInTheOrderOfLateInteraction) {
+  FakeServer server;
+  const CliResult result =
+      RunContexture({"score", "--query=why", "--top-n=3", "one", "bad", "three"}, server.address());
+  EXPECT_EQ(result.code, ExitCode::kRefused);
+  EXPECT_THAT(result.out, ::testing::ContainsRegex("22.5000 +3  three\n +20.5000 +1  one\n"));
+  EXPECT_THAT(result.err, HasSubstr("error: input 2: "));
+  EXPECT_EQ(server.scored.query().text(), "why");
+  EXPECT_EQ(server.scored.top_n(), 3u);
+  const CliResult ids =
+      RunContexture({"score", "--query-ids=1,2", "--ids=7,8,9", "--ids=3"}, server.address());
+  EXPECT_EQ(ids.code, ExitCode::kOk);
+  EXPECT_THAT(ids.out, HasSubstr("    1  7,8,9\n"));
+  EXPECT_EQ(server.scored.query().token_ids().ids_size(), 2);
+  EXPECT_EQ(server.scored.documents(0).token_ids().ids(2), 9u);
+  EXPECT_EQ(RunContexture({"score", "one"}, server.address()).code, ExitCode::kUserMistake);
+}
+
 TEST(CliTasksTest, TagPrintsTheTextOfEachName) {
   FakeServer server;
   const CliResult result =

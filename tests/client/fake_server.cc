@@ -230,6 +230,21 @@ class FakeServer::Tasks : public v1::TaskService::Service {
   }
 
   // The last document first.
+  grpc::Status ScoreLateInteraction(grpc::ServerContext* /*context*/,
+                                    const v1::ScoreLateInteractionRequest* request,
+                                    v1::ScoreLateInteractionResponse* response) override {
+    fake_.scored = *request;
+    for (int i = request->documents_size() - 1; i >= 0; --i) {
+      v1::RankedDocument& result = *response->add_results();
+      result.set_index(static_cast<uint32_t>(i));
+      if (Fails(request->documents(i).text(), *result.mutable_status())) continue;
+      result.clear_status();
+      result.set_score(static_cast<float>(i) + 20.5f);
+    }
+    return grpc::Status::OK;
+  }
+
+  // Likewise.
   grpc::Status Rerank(grpc::ServerContext* /*context*/, const v1::RerankRequest* request,
                       v1::RerankResponse* response) override {
     fake_.reranked = *request;

@@ -42,6 +42,7 @@ class FakeServer {
   v1::RerankRequest reranked;
   v1::ClassifyTokensRequest tagged;
   v1::FillMaskRequest filled;
+  v1::ScoreLateInteractionRequest scored;
 
  private:
   class Encoder;

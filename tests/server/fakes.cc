@@ -74,6 +74,13 @@ void WritePredictions(absl::Span<const uint32_t> ids, const OutputSlot& slot) {
 
 void WriteHeadSlot(absl::Span<const uint32_t> ids, const OutputSlot& slot) {
   if (slot.spec.head.top_k > 0) return WritePredictions(ids, slot);
+  if (HasChosenRows(slot.spec)) {
+    for (size_t row = 0; row < slot.tokens.size(); ++row) {
+      WriteLogits(ids.subspan(slot.tokens[row], 1), slot.spec,
+                  slot.destination + row * RowBytes(slot.spec));
+    }
+    return;
+  }
   if (slot.spec.head.rows != HeadRows::kEach) {
     return WriteLogits(ids, slot.spec, slot.destination);
   }
@@ -141,6 +148,7 @@ absl::Status FakeEngine::Run(const PackedBatch& batch, const OutputPlan& plan, W
     mutex_.Await(absl::Condition(&running_));
     --waiting_;
     sequences_run_ += batch.num_sequences();
+    batch_sizes_.push_back(batch.num_sequences());
   }
   for (int i = 0; i < batch.num_sequences(); ++i) {
     const auto ids = batch.ids.subspan(batch.offsets[i], batch.length(i));
@@ -165,6 +173,11 @@ void FakeEngine::AwaitPausedRun() const {
   absl::MutexLock lock(&mutex_);
   const auto waits = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return waiting_ > 0; };
   mutex_.Await(absl::Condition(&waits));
+}
+
+std::vector<int> FakeEngine::batch_sizes() const {
+  absl::MutexLock lock(&mutex_);
+  return batch_sizes_;
 }
 
 int FakeEngine::sequences_run() const {

@@ -44,7 +44,14 @@ class TestServer {
                                      const ServerOptions&) -> absl::StatusOr<LoadedModel> {
       auto engine = std::make_shared<FakeEngine>(info_);
       engine_ = engine.get();
-      return LoadedModel{std::move(engine), std::make_shared<FakeTokenizer>()};
+      LoadedModel loaded{std::move(engine), std::make_shared<FakeTokenizer>()};
+      if (info_.late_interaction.has_value()) {
+        auto late = ResolveLateInteraction(*info_.late_interaction, info_.tokenizer_config,
+                                           loaded.tokenizer.get());
+        if (!late.ok()) return late.status();
+        loaded.late_interaction = *std::move(late);
+      }
+      return loaded;
     }),
                 IsOk());
   }

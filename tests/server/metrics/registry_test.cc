@@ -262,7 +262,8 @@ TEST(ServerMetricsTest, NothingThatIsRecordedAddsASeries) {
     for (Method method :
          {Method::kEncode, Method::kEncodeStream, Method::kTokenize, Method::kGetModel,
           Method::kInspect, Method::kAttend, Method::kEncodeChunked, Method::kClassify,
-          Method::kRerank, Method::kClassifyTokens, Method::kFillMask}) {
+          Method::kRerank, Method::kClassifyTokens, Method::kFillMask,
+          Method::kScoreLateInteraction}) {
       metrics.RecordRequest(method, odd_code, absl::InfiniteDuration());
       metrics.RecordRequest(method, odd_code, absl::Seconds(-1));
     }

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <thread>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -270,6 +271,55 @@ TEST_F(RerankTest, AHeadOfSeveralLabelsDoesNotRank) {
   const grpc::Status status = Rerank(server);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_THAT(status.error_message(), AllOf(HasSubstr("2 labels"), HasSubstr("1")));
+}
+
+// Calls that come while the only worker is busy are computed together when it is free. Whether both
+// came in time is up to the threads, so it is tried again until they did.
+TEST(SharedBatchTest, ClassifyAndEncodeAreComputedInOneBatch) {
+  ServerOptions options = TestServer::DefaultOptions();
+  options.threads = 1;
+  TestServer server(options, /*load=*/true, InfoWith({FakeClassifier({"good", "bad"})}));
+  const auto shared = [&] {
+    for (int size : server.engine().batch_sizes()) {
+      if (size == 2) return true;
+    }
+    return false;
+  };
+  for (uint32_t attempt = 0; attempt < 200 && !shared(); ++attempt) {
+    const auto encode = [&](uint32_t id) {
+      grpc::ClientContext context;
+      v1::EncodeResponse response;
+      EXPECT_TRUE(server.NewStub()
+                      ->Encode(&context, test_support::IdsRequest({{id, attempt % 50}}), &response)
+                      .ok());
+      EXPECT_EQ(response.results(0).outputs(0).data(),
+                test_support::FakePooled({id, attempt % 50}));
+    };
+    server.engine().Pause();
+    std::thread holder(encode, 1);
+    server.engine().AwaitPausedRun();
+    std::thread encoded(encode, 2);
+    std::thread classified([&] {
+      grpc::ClientContext context;
+      v1::ClassifyRequest request;
+      v1::ClassifyResponse response;
+      request.add_inputs()->mutable_token_ids()->add_ids(3);
+      request.set_score_function(v1::SCORE_FUNCTION_NONE);
+      EXPECT_TRUE(server.NewTaskStub()->Classify(&context, request, &response).ok());
+      const v1::LabelScore& best = response.results(0).labels(0);
+      EXPECT_EQ(best.score(), FakeLogit({3}, static_cast<int>(best.id())));
+    });
+    for (int i = 0; i < 20; ++i) {  // gives them time
+      grpc::ClientContext context;
+      v1::Model model;
+      server.NewStub()->GetModel(&context, v1::GetModelRequest(), &model);
+    }
+    server.engine().Resume();
+    holder.join();
+    encoded.join();
+    classified.join();
+  }
+  EXPECT_TRUE(shared());
 }
 
 }  // namespace

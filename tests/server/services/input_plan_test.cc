@@ -255,6 +255,17 @@ TEST(InputPlanTest, PairHasTheTypesOfTheTemplate) {
   EXPECT_THAT(planned.type_ids, ElementsAre(0, 0, 0, 1, 1));
 }
 
+TEST(InputPlanTest, TypesAreDroppedWhereTheTokenizersConfigurationPassesNone) {
+  ServedModel model = FakeServedModel(&TestTokenizer());
+  model.info.tokenizer_config.passes_type_ids = false;
+  v1::Input input;
+  input.mutable_text_pair()->set_first("a");
+  input.mutable_text_pair()->set_second("bb");
+  const auto planned = PlanInput(input, "inputs[0]", RequestPlan(), model);
+  ASSERT_THAT(planned, IsOk());
+  EXPECT_THAT(planned->type_ids, IsEmpty());
+}
+
 TEST(InputPlanTest, TypesAreDroppedForAModelWithoutTypes) {
   ServedModel model = FakeServedModel(&TestTokenizer());
   model.info.config.type_vocabulary_size = 0;

@@ -153,6 +153,21 @@ TEST_F(FillMaskTest, AnInputWithoutAMaskFailsAlone) {
   EXPECT_EQ(response_.results(1).masks_size(), 1);
 }
 
+TEST_F(FillMaskTest, TheMaskIsTheOneThatTheDirectoryNames) {
+  EngineInfo info = InfoWith(MaskedLm());
+  info.tokenizer_config.mask = "three";  // a word of five bytes, id 15
+  TestServer named(TestServer::DefaultOptions(), /*load=*/true, info);
+  request_.add_inputs()->set_text("a [MASK] three");
+  ASSERT_TRUE(Fill(named).ok());
+  ASSERT_EQ(response_.results(0).masks_size(), 1);
+  EXPECT_EQ(response_.results(0).masks(0).position(), 3u);
+  info.tokenizer_config.mask = std::string(95, 'x');  // id 105, of 100
+  TestServer outside(TestServer::DefaultOptions(), /*load=*/true, info);
+  const grpc::Status status = Fill(outside);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(status.error_message(), HasSubstr("100 tokens"));
+}
+
 TEST_F(FillMaskTest, CountsAndModelsThatDoNotFitAreRefused) {
   request_.add_inputs()->set_text("[MASK]");
   for (const auto& [top_k, text] : {std::pair{0, "0 asked for"}, std::pair{101, "1 to 100"}}) {
