@@ -7,6 +7,17 @@
 
 namespace contexture::nn {
 
+namespace {
+
+TensorView RowOf(const TensorView& table, int row) {
+  TensorView view = table;
+  view.shape = {1, table.shape[1]};
+  view.data = static_cast<const char*>(table.data) + row * view.num_bytes();
+  return view;
+}
+
+}  // namespace
+
 Embedding::Embedding(const EncoderConfig& config, const EncoderWeights& weights,
                      const kernels::VectorKernels& kernels)
     : config_(config),
@@ -15,6 +26,11 @@ Embedding::Embedding(const EncoderConfig& config, const EncoderWeights& weights,
       types_(CopyTensor(weights.type_embedding)),
       positions_(MakePositionalEncoding(config, weights)),
       norm_(weights.embedding_norm, config.norm_weight_offset) {
+  const int offset = config.position.offset;
+  if (config.position.kind == PositionKind::kLearned && offset > 0) {
+    padding_token_ = static_cast<uint32_t>(offset) - 1;
+    padding_position_ = CopyTensor(RowOf(weights.position_embedding, offset - 1));
+  }
   if (config_.embedding.scale == 1.0f) return;
   for (size_t i = 0; i < tokens_.size(); ++i) tokens_[i] *= config_.embedding.scale;
 }
@@ -47,6 +63,14 @@ void Embedding::WeighMasks(absl::Span<const uint32_t> ids, float* output) const 
   }
 }
 
+const float* Embedding::PositionRow(const PackedBatch& batch, size_t token, size_t& next) const {
+  const bool counted = padding_position_.size() == 0 || batch.ids[token] != padding_token_;
+  if (!counted) return padding_position_.data();
+  const size_t place = next++;
+  return positions_->table() + (batch.positions.empty() ? place : batch.positions[token]) *
+                                   static_cast<size_t>(config_.embedding.size);
+}
+
 void Embedding::EmbedSequence(const PackedBatch& batch, int sequence, float* output) const {
   const size_t size = config_.embedding.size;
   const int length = batch.length(sequence);
@@ -54,13 +78,13 @@ void Embedding::EmbedSequence(const PackedBatch& batch, int sequence, float* out
   // A table's rows are added, and the sum normed, in one pass over a token.
   const float* table = masks ? nullptr : positions_->table();
   const bool norm = config_.embedding.norm && table != nullptr;
+  size_t next = 0;
   for (int position = 0; position < length; ++position) {
     const size_t token = batch.offsets[sequence] + position;
     const uint32_t type = batch.type_ids.empty() ? 0 : batch.type_ids[token];
     const float* token_row = tokens_.data() + batch.ids[token] * size;
     const float* type_row = types_.size() == 0 ? nullptr : types_.data() + type * size;
-    const size_t place = batch.positions.empty() ? position : batch.positions[token];
-    const float* position_row = table == nullptr ? nullptr : table + place * size;
+    const float* position_row = table == nullptr ? nullptr : PositionRow(batch, token, next);
     if (norm) {
       Normalise({token_row, type_row, position_row}, output + position * size, 1);
     } else {
@@ -76,6 +100,15 @@ void Embedding::EmbedSequence(const PackedBatch& batch, int sequence, float* out
 
 void Embedding::AddPositions(const PackedBatch& batch, int sequence, float* output) const {
   const int length = batch.length(sequence);
+  if (padding_position_.size() > 0) {
+    const size_t size = config_.embedding.size;
+    size_t next = 0;
+    for (int i = 0; i < length; ++i) {
+      const float* row = PositionRow(batch, batch.offsets[sequence] + i, next);
+      for (size_t c = 0; c < size; ++c) output[i * size + c] += row[c];
+    }
+    return;
+  }
   if (batch.positions.empty()) return positions_->AddToEmbeddings(output, length);
   positions_->AddAtPositions(batch.positions.subspan(batch.offsets[sequence], length), output);
 }

@@ -27,10 +27,15 @@ class Embedding {
   void Show(const PackedBatch& batch, Observer& observer) const;
   // Also acts on queries, keys and scores, in the layers.
   const PositionalEncoding& positions() const { return *positions_; }
-  size_t weight_bytes() const { return tokens_.bytes() + positions_->bytes() + types_.bytes(); }
+  size_t weight_bytes() const {
+    return tokens_.bytes() + positions_->bytes() + types_.bytes() + padding_position_.bytes();
+  }
 
  private:
   void EmbedSequence(const PackedBatch& batch, int sequence, float* output) const;
+  // The row of the position table for a token; NEXT is the position of the next one that has its
+  // own.
+  const float* PositionRow(const PackedBatch& batch, size_t token, size_t& next) const;
   // OUTPUT [length, size] grows by the vectors of the sequence's positions.
   void AddPositions(const PackedBatch& batch, int sequence, float* output) const;
   struct Summands {  // rows; the last two may be null
@@ -47,6 +52,10 @@ class Embedding {
   AlignedBuffer<float> tokens_;  // [vocabulary, size], already scaled
   AlignedBuffer<float> types_;   // [types, size] or empty
   std::unique_ptr<const PositionalEncoding> positions_;
+  // Where positions begin after row padding_idx of the table (RoBERTa): tokens of that id have this
+  // row, and the others are counted without them. Empty: all tokens are counted.
+  AlignedBuffer<float> padding_position_;  // [size]
+  uint32_t padding_token_ = 0;
   Norm norm_;
 };
 

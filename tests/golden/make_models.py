@@ -185,6 +185,11 @@ WIDE_CASES = {
                                              "use_bidirectional_attention": True}, {}),
     "wide_gpt2": ("gpt2", dict(GPT2, n_embd=64, n_head=2), {}),
     "wide_t5": ("t5", dict(T5, d_kv=32, feed_forward_proj="gated-gelu"), {"lengths": (1, 9, 40, 300)}),
+    # Tokens of the padding id have its position.
+    "wide_roberta_padding": ("roberta", WIDE_BERT, {"mask": 1}),
+    "wide_mpnet_padding": ("mpnet", WIDE_BERT, {"mask": 1}),
+    "wide_esm_padding": ("esm", dict(WIDE_BERT, position_embedding_type="absolute", token_dropout=True,
+                                     mask_token_id=4), {"mask": 1}),
 }
 
 
