@@ -91,7 +91,8 @@ call() {
     --dump-header - "http://127.0.0.1:$port/contexture.v1.EncoderService/$1"
   cat "$scratch/answer"
 }
-carries_report() { grep --text -qi '^endpoint-load-metrics-bin: .'; }
+# Reads to the end: whoever writes would fail where nobody reads.
+carries_report() { grep --text -i '^endpoint-load-metrics-bin: .' >/dev/null; }
 get_model() { printf '\0\0\0\0\0' | call GetModel 2>/dev/null | carries_report; }
 wait_for 60 get_model || fail "no load report in the trailers of a call"
 # One input, the token id 5; then no input.

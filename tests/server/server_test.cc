@@ -178,7 +178,7 @@ TEST(ServerTest, DrainAnswersEverythingAdmitted) {
   for (uint32_t id = 2; id <= 20; ++id) call(id);
   server.AwaitWaiting(38);
   std::thread drain([&] { server.server().Drain(); });
-  while (server.lifecycle().state() != ServerState::kDraining) {
+  for (int i = 0; i < 10000 && server.lifecycle().state() != ServerState::kDraining; ++i) {
     absl::SleepFor(absl::Milliseconds(1));
   }
   absl::SleepFor(absl::Milliseconds(300));  // gRPC begins to shut down; it need not have
