@@ -91,7 +91,8 @@ absl::StatusOr<LoadedModel> LoadModel(const LoadRequest& request, const ServerOp
   if (late.has_value()) {
     CTX_ASSIGN_OR_RETURN(
         loaded.late_interaction,
-        ResolveLateInteraction(*late, directory.tokenizer_config, loaded.tokenizer.get()));
+        ResolveLateInteraction(*late, directory.tokenizer_config, loaded.tokenizer.get(),
+                               directory.config.vocabulary_size));
   }
   EngineOptions engine_options;
   engine_options.precision = options.precision;

@@ -76,7 +76,7 @@ struct ServerOptions {
   absl::optional<Precision> precision = Precision::kFloat32;
   // See EngineOptions; for int8. Default: what needs no file.
   std::string calibration;
-  int threads = 0;            // engine workers; 0: the granted cores
+  int threads = 0;  // engine workers; 0: the granted cores
   // See BatcherOptions. Default: past it the parts of a batch of usual models are short beside the
   // handing over.
   int intra_op_threads = 8;

@@ -42,6 +42,7 @@ class ThreadedBatcher final : public Batcher {
                     .target_p99 = options.target_p99}) {
     const int num_workers = std::max(1, options.num_workers);
     places_.resize(num_workers);
+    openings_.resize(num_workers);
     for (int i = 0; i < num_workers; ++i) {
       teams_.push_back(std::make_unique<Team>(i));
       runners_.push_back(std::make_unique<BatchRunner>(context, i, options.max_batch_tokens));
@@ -77,6 +78,7 @@ class ThreadedBatcher final : public Batcher {
     CostSample sample;         // of its last batch
     Team* own_team = nullptr;  // for the batch; null: it computes alone
     int leader = kNobody;      // whom it helps in place of a batch of its own
+    int64_t opening = 0;       // which of the leader's batches that is
   };
   static constexpr int kNobody = -1;
 
@@ -90,7 +92,7 @@ class ThreadedBatcher final : public Batcher {
   void SetPlaces(int leader, int places) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Takes a place; there is one.
   int JoinLeader() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Help(int index, int leader) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Help(int index, const Hands& hands) ABSL_LOCKS_EXCLUDED(mutex_);
   void AnswerDropped(Departures& departures) const;
 
   bool IsNeeded() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
@@ -112,6 +114,7 @@ class ThreadedBatcher final : public Batcher {
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<int> places_ ABSL_GUARDED_BY(mutex_);  // for helpers, by leader
   int all_places_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<int64_t> openings_ ABSL_GUARDED_BY(mutex_);  // batches with help so far, by leader
 
   std::atomic<bool> called_away_{false};               // helpers leave: there is work
   std::vector<std::unique_ptr<Team>> teams_;           // by leader; constant after construction
@@ -177,7 +180,7 @@ void ThreadedBatcher::RunWorker(int index) {
   Hands hands;
   while (TakeWork(index, hands)) {
     if (hands.leader != kNobody) {
-      Help(index, hands.leader);
+      Help(index, hands);
       continue;
     }
     if (on_room_) on_room_();
@@ -187,17 +190,20 @@ void ThreadedBatcher::RunWorker(int index) {
   }
 }
 
-void ThreadedBatcher::Help(int index, int leader) {
+void ThreadedBatcher::Help(int index, const Hands& hands) {
+  const int leader = hands.leader;
   teams_[leader]->Help(index, called_away_);
-  // It left for work, which perhaps another has taken by now.
+  // It left for work, which perhaps another has taken by now, and the leader may have a next batch.
   absl::MutexLock lock(&mutex_);
-  if (teams_[leader]->open()) SetPlaces(leader, places_[leader] + 1);
+  const bool same_batch = openings_[leader] == hands.opening;
+  if (same_batch && teams_[leader]->open()) SetPlaces(leader, places_[leader] + 1);
 }
 
 Team* ThreadedBatcher::OpenTeam(int leader) {
   const int helpers = scheduler_.HelpersFor(leader);
   if (helpers == 0) return nullptr;
   teams_[leader]->Open(1 + helpers);
+  ++openings_[leader];
   SetPlaces(leader, helpers);
   return teams_[leader].get();
 }
@@ -227,6 +233,7 @@ bool ThreadedBatcher::TakeWork(int index, Hands& hands) {
   if (stopping_) return false;
   if (scheduler_.queue().size() == 0) {
     hands.leader = JoinLeader();
+    hands.opening = openings_[hands.leader];
     return true;
   }
   const absl::Duration now = context_.clock.Now();

@@ -108,7 +108,7 @@ absl::Status HeadCall::CheckStillWanted() const {
   }
   if (backend_.clock.Now() < terms_.deadline) return absl::OkStatus();
   return MakeError(ErrorReason::kDeadlineExceeded,
-                   "the deadline passed before the request was scheduled");
+                   "the deadline passed before the request was answered");
 }
 
 // The outputs lie beside the answer that is made of them.
@@ -122,6 +122,17 @@ absl::Status HeadCall::ReserveMemory(int64_t answer_bytes, int64_t output_bytes)
                         "fewer or shorter inputs",
                         bytes, max),
         GotAndMax("", bytes, max));
+  }
+  // Of a call that is alone the budget refuses nothing.
+  const int64_t held = AnswerMemory(answer_bytes + output_bytes);
+  const int64_t memory = backend_.memory.max_bytes();
+  if (held > memory) {
+    return MakeError(
+        ErrorReason::kAnswerTooLarge,
+        absl::StrFormat("what the answer is made of would take about %d bytes, all calls together "
+                        "have %d: send fewer or shorter inputs",
+                        held, memory),
+        GotAndMax("", held, memory));
   }
   return backend_.ReserveAnswer(answer_bytes + output_bytes, plan_.num_items, *terms_.memory);
 }

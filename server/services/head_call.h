@@ -111,11 +111,13 @@ class HeadCall : public std::enable_shared_from_this<HeadCall> {
     result.set_cached(outcome.cached);
   }
 
+  // CANCELLED, DEADLINE_EXCEEDED: nobody waits for the answer any more.
+  absl::Status CheckStillWanted() const;
+
  private:
   void PrepareAndSchedule();
   absl::Status Schedule();
   absl::StatusOr<std::vector<Task>> PlanTasks();
-  absl::Status CheckStillWanted() const;
   absl::Status ReserveMemory(int64_t answer_bytes, int64_t output_bytes);
   Task BuildTask(Item item, Outcome& outcome);
   void OnTaskDone(absl::Status status, const TaskReport& report, Outcome& outcome);

@@ -42,8 +42,8 @@ std::vector<uint32_t> LateInteraction::ScoredTokens(const std::vector<uint32_t>&
 }
 
 absl::StatusOr<std::shared_ptr<const LateInteraction>> ResolveLateInteraction(
-    const LateInteractionConfig& config, const TokenizerConfig& special,
-    const Tokenizer* tokenizer) {
+    const LateInteractionConfig& config, const TokenizerConfig& special, const Tokenizer* tokenizer,
+    int vocabulary_size) {
   auto resolved = std::make_shared<LateInteraction>();
   resolved->config = config;
   if (tokenizer == nullptr) {
@@ -55,6 +55,11 @@ absl::StatusOr<std::shared_ptr<const LateInteraction>> ResolveLateInteraction(
   if (config.expansion.length > 0) {
     CTX_ASSIGN_OR_RETURN(resolved->expansion_id,
                          ExpansionId(config.expansion, special, *tokenizer));
+    if (resolved->expansion_id >= static_cast<uint32_t>(vocabulary_size)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("queries are filled up with token ", resolved->expansion_id,
+                       " of tokenizer.json, but config.json has vocab_size ", vocabulary_size));
+    }
   }
   // A word that is no token is no loss: transformers would take the unknown token for it.
   for (const std::string& word : config.skiplist) {

@@ -23,8 +23,8 @@ struct LateInteraction {
 // TOKENIZER may be null. FAILED_PRECONDITION: the configuration needs a tokenizer and there is
 // none, or the token that fills queries up is not known or not in its vocabulary.
 absl::StatusOr<std::shared_ptr<const LateInteraction>> ResolveLateInteraction(
-    const LateInteractionConfig& config, const TokenizerConfig& special,
-    const Tokenizer* tokenizer);
+    const LateInteractionConfig& config, const TokenizerConfig& special, const Tokenizer* tokenizer,
+    int vocabulary_size);
 
 // Most tokens of an input of ROLE: MOST, what the model takes of any, unless the role has its own
 // length, which is at most MAX_LENGTH.

@@ -12,7 +12,7 @@ namespace contexture {
 namespace {
 
 // An upper bound of what a result takes on the wire, with the status of a document that failed.
-constexpr int64_t kResultBytes = 64;
+constexpr int64_t kResultBytes = 512;
 
 }  // namespace
 

@@ -13,7 +13,7 @@ namespace contexture {
 namespace {
 
 // An upper bound of what a result takes on the wire, with the status of a document that failed.
-constexpr int64_t kResultBytes = 64;
+constexpr int64_t kResultBytes = 512;
 
 bool IsText(const v1::Input& input) { return input.has_text() || input.has_text_pair(); }
 
@@ -101,6 +101,7 @@ absl::Status ScoreLateInteractionCall::Answer(absl::Span<Outcome> outcomes,
   std::vector<uint32_t> computed;  // documents
   for (size_t i = 0; i < documents.size(); ++i) {
     if (!documents[i].status.ok()) continue;
+    CTX_RETURN_IF_ERROR(CheckStillWanted());
     CTX_ASSIGN_OR_RETURN(const float score, Score(query_vectors, FloatsOf(documents[i].output)));
     scores.push_back(score);
     computed.push_back(static_cast<uint32_t>(i));

@@ -47,7 +47,7 @@ class TestServer {
       LoadedModel loaded{std::move(engine), std::make_shared<FakeTokenizer>()};
       if (info_.late_interaction.has_value()) {
         auto late = ResolveLateInteraction(*info_.late_interaction, info_.tokenizer_config,
-                                           loaded.tokenizer.get());
+                                           loaded.tokenizer.get(), info_.config.vocabulary_size);
         if (!late.ok()) return late.status();
         loaded.late_interaction = *std::move(late);
       }

@@ -96,9 +96,11 @@ TEST_F(LateInteractionTest, DocumentsComeInTheOrderOfTheirScores) {
   EXPECT_FALSE(response_.query_truncated());
   EXPECT_EQ(response_.usage().token_count(), 6u + 6u);
   EXPECT_EQ(response_.fingerprint(), "abc");
+  const uint32_t best = response_.results(0).index();
   request_.set_top_n(1);
   ASSERT_TRUE(ScoreAll().ok());
-  EXPECT_EQ(response_.results_size(), 1);
+  ASSERT_EQ(response_.results_size(), 1);
+  EXPECT_EQ(response_.results(0).index(), best);
 }
 
 TEST_F(LateInteractionTest, TextsHaveThePromptsOfTheirSideAndSkipTheList) {
@@ -212,13 +214,31 @@ TEST(ResolveLateInteractionTest, ATokenThatFillsQueriesMustBeKnown) {
   const test_support::FakeTokenizer tokenizer;
   LateInteractionConfig config;
   config.expansion.length = 8;
-  EXPECT_THAT(ResolveLateInteraction(config, {}, &tokenizer).status().message(),
+  EXPECT_THAT(ResolveLateInteraction(config, {}, &tokenizer, 100).status().message(),
               AllOf(HasSubstr("mask_token"), HasSubstr("8")));
-  EXPECT_THAT(ResolveLateInteraction(config, {}, nullptr).status().message(),
+  EXPECT_THAT(ResolveLateInteraction(config, {}, nullptr, 100).status().message(),
               HasSubstr("tokenizer.json"));
-  const auto end = ResolveLateInteraction(config, {.end = "stop"}, &tokenizer);
+  const auto end = ResolveLateInteraction(config, {.end = "stop"}, &tokenizer, 100);
   ASSERT_THAT(end, test_support::IsOk());
   EXPECT_EQ((*end)->expansion_id, 14u);
+  const auto beyond = ResolveLateInteraction(config, {.end = "stop"}, &tokenizer, 14);
+  EXPECT_THAT(beyond.status().message(), AllOf(HasSubstr("token 14"), HasSubstr("vocab_size 14")));
+}
+
+// A call that is alone gets memory beyond the budget elsewhere.
+TEST(LateInteractionMemoryTest, VectorsOfOneCallStayWithinTheMemoryOfAllCalls) {
+  ServerOptions options = TestServer::DefaultOptions();
+  options.max_call_memory = 4096;
+  TestServer server(options, /*load=*/true, LateInfo());
+  v1::ScoreLateInteractionRequest request;
+  request.mutable_query()->mutable_token_ids()->add_ids(5);
+  for (int i = 0; i < 20; ++i) request.add_documents()->mutable_token_ids()->add_ids(20);
+  grpc::ClientContext context;
+  v1::ScoreLateInteractionResponse response;
+  const grpc::Status status =
+      server.NewTaskStub()->ScoreLateInteraction(&context, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << status.error_message();
+  EXPECT_THAT(status.error_message(), HasSubstr("4096"));
 }
 
 }  // namespace
