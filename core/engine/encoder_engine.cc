@@ -185,9 +185,12 @@ int EncoderEngine::RunLayers(const PackedBatch& tokens, const Group& group,
   const bool taps = lowest < (last == kAllLayers ? info_.config.num_layers : last);
   workspace.nn->tap = taps ? &lower : nullptr;
   workspace.nn->layers = last;
+  // Also when a helper of the team threw.
+  const absl::Cleanup forget = [&workspace] {
+    workspace.nn->tap = nullptr;
+    workspace.nn->layers = nn::Workspace::kAllLayers;
+  };
   encoder_->Run(tokens, workspace.wanted.rows(), *workspace.nn);
-  workspace.nn->tap = nullptr;
-  workspace.nn->layers = nn::Workspace::kAllLayers;
   return last;
 }
 

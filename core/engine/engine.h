@@ -126,7 +126,9 @@ absl::Status CheckPrecision(const EncoderConfig& config, Precision precision);
 
 // Packs the weights of DIRECTORY and generates all kernels; the mapped file is released.
 // FAILED_PRECONDITION: the precision cannot be computed for this model on this CPU (the message
-// says why). RESOURCE_EXHAUSTED: the memory does not hold it.
+// says why). RESOURCE_EXHAUSTED: the memory does not hold it. NOT_FOUND, INVALID_ARGUMENT: the file
+// of calibration is not there, or not of this model; INVALID_ARGUMENT: max_sequence_tokens is less
+// than what queries of late interaction are filled up to.
 absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(ModelDirectory directory,
                                                    const EngineOptions& options);
 

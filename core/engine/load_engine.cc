@@ -16,6 +16,7 @@
 #include "core/engine/float_encoders.h"
 #include "core/engine/pooling.h"
 #include "core/engine/space_fingerprint.h"
+#include "core/model/late_interaction_reader.h"
 #include "core/nn/mixed_encoder.h"
 
 namespace contexture {
@@ -153,6 +154,9 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(ModelDirectory directory,
     int& longest = directory.config.max_length;
     longest = std::min(longest, options.max_sequence_tokens);
     directory.max_text_length = std::min(directory.max_text_length, longest);
+    if (directory.late_interaction.has_value()) {
+      CTX_RETURN_IF_ERROR(CheckExpansion(*directory.late_interaction, directory.config));
+    }
   }
   try {
     auto engine = LoadWithHeads(directory, options);

@@ -316,6 +316,11 @@ absl::StatusOr<ColbertMetadata> ReadColbertMetadata(absl::string_view json_text)
 absl::Status CheckExpansion(const LateInteractionConfig& late_interaction,
                             const EncoderConfig& config) {
   const QueryExpansion& expansion = late_interaction.expansion;
+  if (config.decoder.num_layers > 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("late interaction is of encoders; a ", config.model_type, " with ",
+                     config.decoder.num_layers, " layers of a decoder is stored"));
+  }
   if (expansion.length > config.max_length) {
     return absl::InvalidArgumentError(absl::StrCat("queries are filled up to ", expansion.length,
                                                    " tokens, but the model takes ",

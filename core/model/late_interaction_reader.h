@@ -36,8 +36,9 @@ struct ColbertMetadata {
 };
 absl::StatusOr<ColbertMetadata> ReadColbertMetadata(absl::string_view json_text);
 
-// FAILED_PRECONDITION: the added tokens of a query would lie where no token that they attend to is
-// in the window of CONFIG.
+// FAILED_PRECONDITION: CONFIG has a decoder; or the added tokens of a query would lie where no
+// token that they attend to is in the window of CONFIG. INVALID_ARGUMENT: there are more than the
+// model takes.
 absl::Status CheckExpansion(const LateInteractionConfig& late_interaction,
                             const EncoderConfig& config);
 

@@ -37,9 +37,13 @@ class RangeObserver : public Observer {
   ActivationRanges Take() { return std::move(ranges_); }
 
  private:
+  // A value that is not a number stays in the range, so that who uses it sees it.
   static void Widen(const float* values, int rows, int columns, float* ranges) {
     for (int r = 0; r < rows; ++r, values += columns) {
-      for (int c = 0; c < columns; ++c) ranges[c] = std::max(ranges[c], std::fabs(values[c]));
+      for (int c = 0; c < columns; ++c) {
+        const float magnitude = std::fabs(values[c]);
+        if (!(magnitude <= ranges[c]) && !std::isnan(ranges[c])) ranges[c] = magnitude;
+      }
     }
   }
 

@@ -173,6 +173,20 @@ TEST_P(LateInteractionGoldenTest, EveryPrecisionOfThisMachineStaysWithinItsBound
   }
 }
 
+TEST_P(LateInteractionGoldenTest, QueriesAreNotFilledUpBeyondWhatIsServed) {
+  ASSERT_THAT(test_support::WriteGoldenModel(Golden().Case(GetParam()), directory_.path()), IsOk());
+  auto directory = LoadModelDirectory(directory_.path());
+  ASSERT_THAT(directory, IsOk());
+  const int expanded = directory->late_interaction->expansion.length;
+  if (expanded < 2) GTEST_SKIP() << "queries are not filled up";
+  const auto engine = LoadEngine(*std::move(directory), {.max_sequence_tokens = expanded - 1});
+  EXPECT_THAT(engine.status(),
+              test_support::StatusIs(
+                  absl::StatusCode::kInvalidArgument,
+                  testing::HasSubstr(absl::StrCat("filled up to ", expanded,
+                                                  " tokens, but the model takes ", expanded - 1))));
+}
+
 INSTANTIATE_TEST_SUITE_P(Cases, LateInteractionGoldenTest, testing::ValuesIn(Golden().CaseNames()),
                          [](const auto& param) { return param.param; });
 

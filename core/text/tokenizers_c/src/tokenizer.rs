@@ -61,8 +61,9 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
-    /// Makes `marker`, or its first word, a special token where the vocabulary has it and text would not
-    /// become it: sentence-transformers' way to load ColBERT models, whose markers were inserted as ids.
+    /// Makes `marker`, or its first word, a special token where the vocabulary has it and text would
+    /// not become it: sentence-transformers' way to load ColBERT models, whose markers were inserted
+    /// as ids.
     pub fn add_marker(&mut self, marker: &str) -> Result<(), Failure> {
         let Some(first_word) = marker.split_whitespace().next() else {
             return Ok(());
