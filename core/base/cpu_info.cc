@@ -116,8 +116,8 @@ Isa BestIsa(const CpuFeatures& cpu) {
   if (!avx512 || !granted(kZmmState)) return Isa::kAvx2;
   if (!cpu.avx512_vnni) return Isa::kAvx512;
   if (!cpu.avx512_bf16) return Isa::kAvx512Vnni;
-  const bool amx = cpu.amx_tile && cpu.amx_bf16 && cpu.amx_int8 && cpu.amx_palette_1 &&
-                   cpu.tile_permission;
+  const bool amx =
+      cpu.amx_tile && cpu.amx_bf16 && cpu.amx_int8 && cpu.amx_palette_1 && cpu.tile_permission;
   return amx && granted(kTileState) ? Isa::kAmx : Isa::kAvx512Bf16;
 }
 
