@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <vector>
 
 #include "tests/support/helped_team.h"
@@ -87,7 +88,8 @@ TEST(ShareTest, WithoutHelpersOrWithAnObserverItIsOnePart) {
           });
   };
   share();
-  Team team(0);
+  const auto owner = std::make_unique<Team>(/*member=*/0);  // see HelpedTeam::team_
+  Team& team = *owner;
   team.Open(1);
   workspace.team = &team;
   share();
