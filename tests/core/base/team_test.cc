@@ -11,25 +11,13 @@
 #include <vector>
 
 #include "tests/support/helped_team.h"
+#include "tests/support/meeting.h"
 
 namespace contexture {
 namespace {
 
 using test_support::HelpedTeam;
-
-// Until COUNT have arrived: only parts that run at the same time get past it.
-class Meeting {
- public:
-  explicit Meeting(int count) : count_(count) {}
-  void Join() {
-    ++arrived_;
-    while (arrived_ < count_) std::this_thread::yield();
-  }
-
- private:
-  const int count_;
-  std::atomic<int> arrived_{0};
-};
+using test_support::Meeting;
 
 TEST(TeamTest, LeaderAloneComputesEveryPartInOrder) {
   const auto owner = std::make_unique<Team>(/*member=*/3);  // see HelpedTeam::team_

@@ -14,6 +14,7 @@
 #include "server/batching/batcher.h"
 #include "server/batching/scheduler.h"
 #include "tests/server/batching/batching_fakes.h"
+#include "tests/support/meeting.h"
 #include "tests/support/status_matchers.h"
 
 namespace contexture {
@@ -23,6 +24,7 @@ using test_support::Alone;
 using test_support::GenerationOf;
 using test_support::IsOk;
 using test_support::ManualClock;
+using test_support::Meeting;
 using test_support::RecordingMetrics;
 using test_support::StatusIs;
 using test_support::TaskProbe;
@@ -112,20 +114,6 @@ TEST_F(FewHelpersTest, NoMoreHelpThanMayShareABatch) {
   Take(0);
   EXPECT_EQ(scheduler_.HelpersFor(0), 1);
 }
-
-// Until COUNT have arrived: only parts that run at the same time get past it.
-class Meeting {
- public:
-  explicit Meeting(int count) : count_(count) {}
-  void Join() {
-    ++arrived_;
-    while (arrived_ < count_) std::this_thread::yield();
-  }
-
- private:
-  const int count_;
-  std::atomic<int> arrived_{0};
-};
 
 // Runs what it is told to, with the team that the workspace shares its work with.
 class TeamEngine final : public Engine {
