@@ -42,7 +42,7 @@ class Batcher {
   // full (the message says tokens waiting and the limit), or the request is predicted to be done
   // after its deadline, or would make others late (the message has the predicted wait).
   // UNAVAILABLE: draining. CANCELLED: the caller has left. DEADLINE_EXCEEDED: it passed before. One
-  // that takes another's place (Task::takes_place) is refused by the last two alone.
+  // that was admitted before (Task::takes_place) is refused by the last two alone.
   virtual absl::Status Schedule(std::vector<Task>& tasks) = 0;
   // The caller has left: what waits under this address of Task::cancelled leaves the queue at once
   // and is answered with CANCELLED, on this thread. Set the flag before.

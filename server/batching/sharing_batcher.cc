@@ -68,6 +68,7 @@ class SharingBatcher final : public Batcher {
     std::vector<std::shared_ptr<Flight>> flights;  // of `computed`; null: shares nothing
     std::vector<std::pair<Task, std::shared_ptr<Flight>>> joined;
     std::vector<std::pair<Task, CachedOutputs>> cached;
+    int64_t sequences = 0;  // of `computed`; the rest is work of its own
   };
 
   void Sort(Task&& task, Sorted& sorted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -108,6 +109,7 @@ std::shared_ptr<Flight> SharingBatcher::TakeOff(std::string key, Task& task) {
 
 void SharingBatcher::Sort(Task&& task, Sorted& sorted) {
   if (!task.shareable || task.work) {
+    if (!task.work) ++sorted.sequences;
     sorted.computed.push_back(std::move(task));
     sorted.flights.push_back(nullptr);
     return;
@@ -125,6 +127,7 @@ void SharingBatcher::Sort(Task&& task, Sorted& sorted) {
     sorted.joined.emplace_back(std::move(task), place->second);
     return;
   }
+  ++sorted.sequences;
   sorted.computed.push_back(std::move(task));
   sorted.flights.push_back(std::move(flight));
 }
@@ -169,7 +172,7 @@ absl::Status SharingBatcher::Schedule(std::vector<Task>& tasks) {
     for (auto& [task, flight] : sorted.joined) flight->joined.push_back(std::move(task));
   }
   tasks.clear();
-  metrics_.RecordSharing(Sharing::kComputed, static_cast<int64_t>(sorted.flights.size()));
+  metrics_.RecordSharing(Sharing::kComputed, sorted.sequences);
   metrics_.RecordSharing(Sharing::kJoined, static_cast<int64_t>(sorted.joined.size()));
   metrics_.RecordSharing(Sharing::kCached, static_cast<int64_t>(sorted.cached.size()));
   for (auto& [task, outputs] : sorted.cached) {

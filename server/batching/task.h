@@ -58,9 +58,12 @@ struct Task {
   // The results may be those of an equal task. What makes tasks equal is ResultKey
   // (server/batching/result_cache.h), to which whoever adds a field that changes results adds it.
   bool shareable = false;
-  // Of a request that was admitted: it takes the place in the queue of an equal task that has left,
-  // and is not refused for load or for a drain.
+  // Of a request that was admitted: it takes the place of an equal task that has left the queue, or
+  // goes on with what tasks of the request began, and is not refused for load or for a drain.
   bool takes_place = false;
+  // Since when its request waits, on Clock, where that is longer than the task does: ageing counts
+  // from then (QueueOptions::ageing).
+  absl::Duration waits_since = absl::InfiniteDuration();
   absl::Duration deadline = absl::InfiniteDuration();  // on Clock; past it the task is dropped
   // Until it begins, as it was predicted when it was admitted; set by the Scheduler.
   absl::Duration predicted_wait = absl::ZeroDuration();

@@ -77,7 +77,7 @@ int64_t TaskQueue::Order(absl::Duration now, absl::Duration deadline) const {
 void TaskQueue::Insert(Task&& task, const Arrival& arrival) {
   const Index index = pool_.New();
   TaskPool::Node& node = pool_[index];
-  node.order = Order(arrival.now, task.deadline);
+  node.order = Order(std::min(arrival.now, task.waits_since), task.deadline);
   node.due = absl::ToInt64Nanoseconds(task.deadline);
   node.cost = absl::ToInt64Nanoseconds(arrival.cost(task));
   node.queued.task = std::move(task);

@@ -9,8 +9,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
-#include "core/engine/flops.h"
 #include "server/services/culprits.h"
+#include "server/services/work.h"
 
 namespace contexture {
 namespace {
@@ -268,8 +268,7 @@ absl::StatusOr<int64_t> CostInTokens(const nn::AttendArgs& args, const ServedMod
                      GotAndMax("queries", std::llround(std::min(products, 9e18)),
                                std::llround(kMaxAttendProducts)));
   }
-  const double per_token = std::max(1.0, EncodeFlops(model.info.config, 1));
-  return std::llround(std::clamp(2.0 * products / per_token, 1.0, 1e9));
+  return std::max<int64_t>(1, TokensOf(products, model.info.config));
 }
 
 }  // namespace

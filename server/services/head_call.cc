@@ -59,8 +59,9 @@ void HeadCall::PrepareAndSchedule() {
 absl::Status HeadCall::Schedule() {
   outcomes_.resize(plan_.num_items);
   CTX_ASSIGN_OR_RETURN(std::vector<Task> tasks, PlanTasks());
+  scheduled_ = backend_.clock.Now();
   if (tasks.empty()) {
-    Finish();
+    OnAllDone();
     return absl::OkStatus();
   }
   const auto self = shared_from_this();  // the last task may finish before Schedule returns
@@ -163,25 +164,76 @@ Task HeadCall::BuildTask(Item item, Outcome& outcome) {
   return task;
 }
 
+void HeadCall::Tally(const TaskReport& report, int tokens) {
+  const bool first = tally_.Add(report, tokens);
+  CallTrace* trace = terms_.caller.trace.get();
+  if (trace != nullptr && first) TraceCompute(*trace, report, backend_.model);
+}
+
 void HeadCall::OnTaskDone(absl::Status status, const TaskReport& report, Outcome& outcome) {
   {
     absl::MutexLock lock(&mutex_);
-    const bool first = tally_.Add(report, static_cast<int>(outcome.tokens));
-    CallTrace* trace = terms_.caller.trace.get();
-    if (trace != nullptr && first) TraceCompute(*trace, report, backend_.model);
+    Tally(report, static_cast<int>(outcome.tokens));
     if (IsRequestWide(status.code()) && request_status_.ok()) request_status_ = status;
   }
   outcome.cached = report.cached;
   outcome.status = std::move(status);
-  if (remaining_.fetch_sub(1, std::memory_order_acq_rel) == 1) Finish();
+  if (remaining_.fetch_sub(1, std::memory_order_acq_rel) == 1) OnAllDone();
 }
 
-void HeadCall::Finish() {
+void HeadCall::OnAllDone() {
   absl::Status status;
-  v1::Usage usage;
+  bool any_computed = false, scheduled = false;
   {
     absl::MutexLock lock(&mutex_);
     status = request_status_;
+    any_computed = !tally_.longest_wait().cached;
+  }
+  // On a worker's thread: no exception may leave.
+  if (status.ok()) {
+    status = WithoutExceptions([&]() -> absl::Status {
+      const int64_t tokens = MergeTokens(outcomes_);
+      if (tokens == 0) return Merge(outcomes_);
+      CTX_RETURN_IF_ERROR(ScheduleMerge(tokens, any_computed));
+      scheduled = true;
+      return absl::OkStatus();
+    });
+  }
+  if (!scheduled) Finish(std::move(status));
+}
+
+absl::Status HeadCall::ScheduleMerge(int64_t tokens, bool any_computed) {
+  Task task;
+  task.work = [call = shared_from_this()](const Engine&, Workspace&) {
+    return call->Merge(call->outcomes_);
+  };
+  task.work_tokens = tokens;
+  // Else all was cached and nothing has been admitted.
+  task.takes_place = any_computed;
+  task.waits_since = scheduled_;
+  task.deadline = terms_.deadline;
+  task.cancelled = terms_.cancelled;
+  SetCaller(terms_.caller, task);
+  task.done = [call = shared_from_this()](absl::Status status, const TaskReport& report) {
+    {
+      absl::MutexLock lock(&call->mutex_);
+      call->Tally(report, report.batch_tokens);
+    }
+    call->Finish(std::move(status));
+  };
+  std::vector<Task> tasks;
+  tasks.push_back(std::move(task));
+  absl::Status scheduled = backend_.Schedule(tasks);
+  if (!scheduled.ok()) {
+    backend_.metrics.RecordRefused(RefusalReasonOf(scheduled), plan_.num_items);
+  }
+  return scheduled;
+}
+
+void HeadCall::Finish(absl::Status status) {
+  v1::Usage usage;
+  {
+    absl::MutexLock lock(&mutex_);
     usage = tally_.usage();
     CallTrace* trace = terms_.caller.trace.get();
     if (trace != nullptr && !tally_.longest_wait().cached) {
@@ -196,7 +248,6 @@ void HeadCall::Finish() {
   }
   usage.set_token_count(tokens);
   usage.set_cached_token_count(cached_tokens);
-  // On a worker's thread: no exception may leave.
   if (status.ok()) {
     status = WithoutExceptions([&] { return Answer(absl::MakeSpan(outcomes_), usage); });
   }

@@ -91,7 +91,14 @@ class HeadCall : public std::enable_shared_from_this<HeadCall> {
   virtual absl::Status Prepare() { return absl::OkStatus(); }
   // Item INDEX; an error fails it alone.
   virtual absl::StatusOr<Item> PlanItem(int index) = 0;
-  // Writes the answer; the last step, once. An error fails the call.
+  // What Merge costs, as tokens of the model; 0: too little to wait for. For a request without a
+  // fault.
+  virtual int64_t MergeTokens(absl::Span<const Outcome> /*outcomes*/) const { return 0; }
+  // Computes what the answer takes of the outcomes together, once all are there: as work of its own
+  // in the queue, so that the answers of a batch wait for no merge of a neighbour. An error fails
+  // the call.
+  virtual absl::Status Merge(absl::Span<const Outcome> /*outcomes*/) { return absl::OkStatus(); }
+  // Writes the answer; the last step, once, and short. An error fails the call.
   virtual absl::Status Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) = 0;
 
   const ServedModel& model() const { return backend_.model; }
@@ -121,7 +128,10 @@ class HeadCall : public std::enable_shared_from_this<HeadCall> {
   absl::Status ReserveMemory(int64_t answer_bytes, int64_t output_bytes);
   Task BuildTask(Item item, Outcome& outcome);
   void OnTaskDone(absl::Status status, const TaskReport& report, Outcome& outcome);
-  void Finish();
+  void Tally(const TaskReport& report, int tokens) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnAllDone();
+  absl::Status ScheduleMerge(int64_t tokens, bool any_computed);
+  void Finish(absl::Status status);
   void Complete(absl::Status status);
   void RecordItems(absl::StatusCode request_code) const;
 
@@ -129,6 +139,7 @@ class HeadCall : public std::enable_shared_from_this<HeadCall> {
   CallTerms terms_;
   HeadPlan plan_;
   std::vector<Outcome> outcomes_;  // [num_items]
+  absl::Duration scheduled_;       // on the backend's clock
   std::atomic<int> remaining_{0};  // tasks not done yet
 
   absl::Mutex mutex_;

@@ -1,11 +1,7 @@
 #include "server/services/inspect_call.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include "core/base/status_macros.h"
 #include "core/base/without_exceptions.h"
-#include "core/engine/flops.h"
 
 namespace contexture {
 
@@ -50,7 +46,7 @@ absl::Status InspectCall::PrepareInput() {
   const EncoderConfig& config = backend_.model.info.config;
   const double products =
       32.0 * static_cast<double>(bytes) / sizeof(float) * config.attention.head_size;
-  copied_tokens_ = std::llround(2.0 * products / std::max(1.0, EncodeFlops(config, 1)));
+  copied_tokens_ = TokensOf(products, config);
   for (uint32_t id : input_.ids) {
     v1::Token& token = *job_.response->add_tokens();
     token.set_id(id);

@@ -8,6 +8,7 @@
 #include "core/nn/max_sim.h"
 #include "server/services/culprits.h"
 #include "server/services/head_scores.h"
+#include "server/services/work.h"
 
 namespace contexture {
 namespace {
@@ -91,27 +92,44 @@ absl::StatusOr<float> ScoreLateInteractionCall::Score(absl::Span<const float> qu
   return model().info.late_interaction->mean ? score / static_cast<float>(queries.rows) : score;
 }
 
-absl::Status ScoreLateInteractionCall::Answer(absl::Span<Outcome> outcomes,
-                                              const v1::Usage& usage) {
+int64_t ScoreLateInteractionCall::MergeTokens(absl::Span<const Outcome> outcomes) const {
+  const Outcome& query = outcomes[0];
+  if (!query.status.ok()) return 0;
+  int64_t vectors = 0;
+  for (const Outcome& document : outcomes.subspan(1)) {
+    if (document.status.ok()) vectors += static_cast<int64_t>(document.scored.size());
+  }
+  const EncoderConfig& config = model().info.config;
+  return TokensOf(static_cast<double>(query.scored.size()) * static_cast<double>(vectors) *
+                      config.heads[head_].num_outputs,
+                  config);
+}
+
+absl::Status ScoreLateInteractionCall::Merge(absl::Span<const Outcome> outcomes) {
   const Outcome& query = outcomes[0];
   if (!query.status.ok()) return query.status;
-  const absl::Span<Outcome> documents = outcomes.subspan(1);
+  const absl::Span<const Outcome> documents = outcomes.subspan(1);
   const std::vector<float> query_vectors = FloatsOf(query.output);
-  std::vector<float> scores;
-  std::vector<uint32_t> computed;  // documents
   for (size_t i = 0; i < documents.size(); ++i) {
     if (!documents[i].status.ok()) continue;
     CTX_RETURN_IF_ERROR(CheckStillWanted());
     CTX_ASSIGN_OR_RETURN(const float score, Score(query_vectors, FloatsOf(documents[i].output)));
-    scores.push_back(score);
-    computed.push_back(static_cast<uint32_t>(i));
+    scores_.push_back(score);
+    computed_.push_back(static_cast<uint32_t>(i));
   }
-  const size_t count = request_.has_top_n() ? request_.top_n() : scores.size();
-  for (uint32_t best : Highest(scores, count)) {
+  return absl::OkStatus();
+}
+
+absl::Status ScoreLateInteractionCall::Answer(absl::Span<Outcome> outcomes,
+                                              const v1::Usage& usage) {
+  const Outcome& query = outcomes[0];
+  const absl::Span<Outcome> documents = outcomes.subspan(1);
+  const size_t count = request_.has_top_n() ? request_.top_n() : scores_.size();
+  for (uint32_t best : Highest(scores_, count)) {
     v1::RankedDocument& result = *response_.add_results();
-    result.set_index(computed[best]);
-    Describe(documents[computed[best]], result);
-    result.set_score(scores[best]);
+    result.set_index(computed_[best]);
+    Describe(documents[computed_[best]], result);
+    result.set_score(scores_[best]);
   }
   for (size_t i = 0; i < documents.size(); ++i) {
     if (documents[i].status.ok()) continue;

@@ -1,13 +1,14 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "server/services/head_call.h"
 
 namespace contexture {
 
 // A ScoreLateInteraction request on its way, see HeadCall. The query is its first item; the vectors
-// of all are multiplied when the last one is there.
+// of all are multiplied when the last one is there, which is its Merge.
 class ScoreLateInteractionCall final : public HeadCall {
  public:
   using Job = HeadJob<v1::ScoreLateInteractionRequest, v1::ScoreLateInteractionResponse>;
@@ -18,6 +19,8 @@ class ScoreLateInteractionCall final : public HeadCall {
   absl::StatusOr<HeadPlan> Plan() override;
   absl::Status Prepare() override;
   absl::StatusOr<Item> PlanItem(int index) override;
+  int64_t MergeTokens(absl::Span<const Outcome> outcomes) const override;
+  absl::Status Merge(absl::Span<const Outcome> outcomes) override;
   absl::Status Answer(absl::Span<Outcome> outcomes, const v1::Usage& usage) override;
 
   // An input as its role has it. INVALID_ARGUMENT also: it has no token that is scored.
@@ -31,6 +34,8 @@ class ScoreLateInteractionCall final : public HeadCall {
   int head_ = 0;  // in EncoderConfig::heads
   RequestPlan query_plan_, document_plan_;
   Item query_;
+  std::vector<float> scores_;       // of the documents that were computed
+  std::vector<uint32_t> computed_;  // which these are
 };
 
 }  // namespace contexture

@@ -1,8 +1,11 @@
 #include "server/services/work.h"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 #include <vector>
 
+#include "core/engine/flops.h"
 #include "server/services/call_record.h"
 #include "server/services/status_mapping.h"
 
@@ -28,6 +31,11 @@ void ScheduleWork(const Backend& backend, Task task, v1::Usage& usage, WorkDone 
   if (scheduled.ok()) return;
   backend.metrics.RecordRefused(RefusalReasonOf(scheduled), 1);
   std::move(tasks.front().done)(scheduled, {});
+}
+
+int64_t TokensOf(double products, const EncoderConfig& config) {
+  const double per_token = std::max(1.0, EncodeFlops(config, 1));
+  return std::llround(std::min(2.0 * products / per_token, 1e9));
 }
 
 void EndWork(const Backend& backend, const absl::Status& status, WorkDone done) {

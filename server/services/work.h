@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "contexture/v1/encoder.pb.h"
+#include "core/model/encoder_config.h"
 #include "server/services/backend.h"
 #include "server/services/caller.h"
 
@@ -30,6 +31,9 @@ using WorkDone = absl::AnyInvocable<void(absl::Status) &&>;
 // Queues TASK, whose `work` and `work_tokens` are set. In the end fills USAGE, which must stay
 // valid until then, counts the item and calls DONE. Never blocks.
 void ScheduleWork(const Backend& backend, Task task, v1::Usage& usage, WorkDone done);
+
+// What PRODUCTS of floats cost, as tokens of the model of CONFIG; 0: less than half of one.
+int64_t TokensOf(double products, const EncoderConfig& config);
 
 // Counts the item and calls DONE: for what never becomes a task.
 void EndWork(const Backend& backend, const absl::Status& status, WorkDone done);

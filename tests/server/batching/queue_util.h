@@ -16,6 +16,7 @@ struct TaskSpec {
   uint16_t tenant = 0;
   bool cancelled = false;
   std::shared_ptr<ModelGeneration> model = nullptr;
+  absl::Duration waits_since = absl::InfiniteDuration();
 };
 
 inline Task MakeQueueTask(const TaskSpec& spec) {
@@ -25,6 +26,7 @@ inline Task MakeQueueTask(const TaskSpec& spec) {
   task.deadline = spec.deadline;
   task.traffic_class = spec.traffic_class;
   task.tenant = spec.tenant;
+  task.waits_since = spec.waits_since;
   if (spec.cancelled) task.cancelled = std::make_shared<std::atomic<bool>>(true);
   return task;
 }

@@ -82,6 +82,15 @@ TEST(TaskQueueTest, FarDeadlineGoesBeforeWhatArrivesLongAfterIt) {
   EXPECT_THAT(ServeAll(queue), ElementsAre(2, 1, 3));
 }
 
+TEST(TaskQueueTest, WhatGoesOnKeepsThePlaceOfItsRequest) {
+  TaskQueue queue({.ageing = Ms(1000)});
+  ASSERT_THAT(Push(queue, {{.number = 1}}, Ms(100)), IsOk());
+  ASSERT_THAT(Push(queue, {{.number = 2, .waits_since = Ms(50)}}, Ms(200)), IsOk());
+  ASSERT_THAT(Push(queue, {{.number = 3, .waits_since = Ms(400)}}, Ms(300)), IsOk());
+  ASSERT_THAT(Push(queue, {{.number = 4}}, Ms(350)), IsOk());
+  EXPECT_THAT(ServeAll(queue), ElementsAre(2, 1, 3, 4));
+}
+
 TEST(TaskQueueTest, TenantsShareByTokensNotByRequests) {
   TaskQueue queue({});
   for (uint32_t i = 0; i < 10; ++i) {
