@@ -20,4 +20,9 @@ struct CpuFeatures {
 // The best instruction set; each needs all features of those before it.
 Isa BestIsa(const CpuFeatures& cpu);
 
+// The best instruction set up to `allowed` with the permission that `request_tile_state` obtains,
+// whatever cpu.tile_permission says. It is called only when a yes makes it AMX: once granted, each
+// signal of the process carries the tiles' 8 KB.
+Isa GrantedIsa(CpuFeatures cpu, Isa allowed, bool (*request_tile_state)());
+
 }  // namespace contexture

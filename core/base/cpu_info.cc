@@ -65,20 +65,15 @@ CpuFeatures ReadFeatures() {
   return features;
 }
 
-Isa DetectHardware() {
-  CpuFeatures features = ReadFeatures();
-  features.tile_permission = true;
-  if (BestIsa(features) == Isa::kAmx) features.tile_permission = RequestTileState();
-  return BestIsa(features);
-}
+Isa DetectHardware(Isa allowed) { return GrantedIsa(ReadFeatures(), allowed, RequestTileState); }
 
 #else
 
-Isa DetectHardware() { return Isa::kGeneric; }
+Isa DetectHardware(Isa) { return Isa::kGeneric; }
 
 #endif
 
-// The better of nothing and what CONTEXTURE_MAX_ISA says.
+// What CONTEXTURE_MAX_ISA says; without it, the best.
 Isa AllowedIsa() {
   const char* limit = std::getenv("CONTEXTURE_MAX_ISA");
   if (limit == nullptr || *limit == '\0') return Isa::kAmx;
@@ -121,13 +116,14 @@ Isa BestIsa(const CpuFeatures& cpu) {
   return amx && granted(kTileState) ? Isa::kAmx : Isa::kAvx512Bf16;
 }
 
+Isa GrantedIsa(CpuFeatures cpu, Isa allowed, bool (*request_tile_state)()) {
+  cpu.tile_permission = allowed >= Isa::kAmx;
+  if (BestIsa(cpu) == Isa::kAmx) cpu.tile_permission = request_tile_state();
+  return std::min(allowed, BestIsa(cpu));
+}
+
 Isa DetectIsa() {
-  static const Isa isa = [] {
-    // First, so that tile state is not asked for when it is not to be used.
-    const Isa allowed = AllowedIsa();
-    if (allowed == Isa::kGeneric) return allowed;
-    return std::min(allowed, DetectHardware());
-  }();
+  static const Isa isa = DetectHardware(AllowedIsa());
   return isa;
 }
 

@@ -74,6 +74,31 @@ TEST(BestIsaTest, EachMissingFeatureLowersTheInstructionSet) {
   }
 }
 
+bool RefuseTiles() { return false; }
+bool GrantTiles() { return true; }
+bool MustNotBeAsked() {
+  ADD_FAILURE() << "tile state is asked for in vain";
+  return true;
+}
+
+// A virtual machine may advertise AMX and its kernel refuse the tiles.
+TEST(GrantedIsaTest, RefusedTilesFallBackToTheInstructionSetBelow) {
+  CpuFeatures features = AllFeatures();
+  EXPECT_EQ(Name(GrantedIsa(features, Isa::kAmx, RefuseTiles)), "avx512_bf16");
+  features.tile_permission = false;
+  EXPECT_EQ(Name(GrantedIsa(features, Isa::kAmx, GrantTiles)), "amx");
+}
+
+TEST(GrantedIsaTest, AsksForTilesOnlyWhenTheyAreToBeUsed) {
+  for (Isa allowed :
+       {Isa::kGeneric, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni, Isa::kAvx512Bf16}) {
+    EXPECT_EQ(Name(GrantedIsa(AllFeatures(), allowed, MustNotBeAsked)), Name(allowed));
+  }
+  CpuFeatures features = AllFeatures();
+  features.amx_int8 = false;
+  EXPECT_EQ(Name(GrantedIsa(features, Isa::kAmx, MustNotBeAsked)), "avx512_bf16");
+}
+
 TEST(ParseIsaTest, ReadsWhatNameWrites) {
   for (Isa isa :
        {Isa::kGeneric, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni, Isa::kAvx512Bf16, Isa::kAmx}) {
