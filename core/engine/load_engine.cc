@@ -51,7 +51,8 @@ absl::StatusOr<std::unique_ptr<EncoderEngine>> LoadPrecision(const ModelDirector
     CTX_ASSIGN_OR_RETURN(calibration, FindCalibration(directory, options));
   }
   CTX_ASSIGN_OR_RETURN(auto encoder, CreateEncoder(directory, calibration, precision, isa));
-  CTX_ASSIGN_OR_RETURN(auto pooling, CreateWithBackend([&](kernels::LinearBackend backend) {
+  CTX_ASSIGN_OR_RETURN(auto pooling,
+                       kernels::CreateWithBackend([&](kernels::LinearBackend backend) {
                          return ModelPooling::Create(directory, backend, isa);
                        }));
   EngineInfo info;
@@ -120,7 +121,7 @@ absl::StatusOr<std::unique_ptr<EncoderEngine>> Load(const ModelDirectory& direct
 absl::StatusOr<std::unique_ptr<Engine>> LoadWithHeads(const ModelDirectory& directory,
                                                       const EngineOptions& options) {
   CTX_ASSIGN_OR_RETURN(auto engine, Load(directory, options));
-  CTX_ASSIGN_OR_RETURN(auto heads, CreateWithBackend([&](kernels::LinearBackend backend) {
+  CTX_ASSIGN_OR_RETURN(auto heads, kernels::CreateWithBackend([&](kernels::LinearBackend backend) {
                          return HeadOutputs::Create(directory, backend, DetectIsa());
                        }));
   engine->SetHeads(std::move(heads));

@@ -41,10 +41,10 @@ double BestRate(double seconds, const std::function<void()>& run) {
 }
 
 absl::StatusOr<double> FloatRate(absl::Span<const LinearPart> parts, double seconds) {
-  CTX_ASSIGN_OR_RETURN(
-      auto linear,
-      MakeLinear(LinearBackend::kMicrokernel,
-                 {kDepth, kColumns, kDepth, kColumns, Epilogue::kNone, DetectIsa()}, parts));
+  const LinearSpec spec = {kDepth, kColumns, kDepth, kColumns, Epilogue::kNone, DetectIsa()};
+  CTX_ASSIGN_OR_RETURN(const auto linear, CreateWithBackend([&](LinearBackend backend) {
+                         return MakeLinear(backend, spec, parts);
+                       }));
   const AlignedBuffer<float> input = RandomFloats(static_cast<size_t>(kRows) * kDepth);
   AlignedBuffer<float> output(static_cast<size_t>(kRows) * kColumns);
   return BestRate(seconds, [&] { linear->Run(input.data(), kRows, output.data()); });

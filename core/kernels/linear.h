@@ -62,9 +62,18 @@ class Linear {
 };
 
 // Packs the parts and generates the kernels. UNIMPLEMENTED: oneDNN has no micro-kernels for this
-// CPU (3.7: below AVX-512). INTERNAL: another refusal of oneDNN.
+// CPU (3.7: below AVX2). INTERNAL: another refusal of oneDNN.
 absl::StatusOr<std::unique_ptr<Linear>> MakeLinear(LinearBackend backend, const LinearSpec& spec,
                                                    absl::Span<const LinearPart> parts);
+
+// What CREATE, a function of a LinearBackend, makes with micro-kernels where oneDNN has them for
+// this CPU, else with its matmul primitive.
+template <typename Create>
+auto CreateWithBackend(Create create) {
+  auto created = create(LinearBackend::kMicrokernel);
+  if (!absl::IsUnimplemented(created.status())) return created;
+  return create(LinearBackend::kMatmul);
+}
 
 // oneDNN's version, "3.7.2", and the best instruction set that it uses.
 const char* OneDnnVersion();
