@@ -26,10 +26,18 @@ function(contexture_test name)
   endif()
 endfunction()
 
-# contexture_test_isas(NAME): runs the test NAME again for each instruction set below the machine's own.
+# contexture_test_isas(NAME [ISAS...] [FILTER...]): runs the test NAME again, or what FILTER chooses of it, for each
+# instruction set below the best. One that the machine lacks gives its own once more.
 function(contexture_test_isas name)
-  foreach(isa generic avx2 avx512 avx512_bf16)
-    add_test(NAME ${name}_${isa} COMMAND ${name} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  cmake_parse_arguments(ARG "" "FILTER" "ISAS" ${ARGN})
+  if(NOT ARG_ISAS)
+    set(ARG_ISAS generic avx2 avx512 avx512_vnni avx512_bf16)
+  endif()
+  if(ARG_FILTER)
+    set(filter "--gtest_filter=${ARG_FILTER}")
+  endif()
+  foreach(isa ${ARG_ISAS})
+    add_test(NAME ${name}_${isa} COMMAND ${name} ${filter} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
     get_test_property(${name} LABELS labels)
     set_tests_properties(${name}_${isa} PROPERTIES LABELS "${labels}" TIMEOUT 300
                          ENVIRONMENT "CONTEXTURE_MAX_ISA=${isa}")
