@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "core/kernels/avx512_softmax.h"
 #include "core/kernels/mixed_functions.h"
 #include "core/kernels/mixed_simd.h"
 #include "core/kernels/mixed_transpose.h"
@@ -18,20 +19,66 @@
 namespace contexture::kernels::mixed::avx512 {
 namespace {
 
-constexpr int kStep = 2 * kTile;  // elements of a depth step of a panel
+// [rows, 2 units] x [2 units, 32 columns] of each panel. Panels are [unit][column][2]: a unit is a
+// pair of the depth.
+struct PanelProduct {
+  const uint16_t* rows;
+  long stride;  // elements
+  const uint16_t* panel;
+  long panel_stride;  // elements
+  int panels;
+  int units;
+  float* output;  // [rows, 32 panels]
+  long output_stride;
+};
+constexpr int kUnit = 2 * kPanel;  // elements
+constexpr int kUnitStep = 4;       // units that are multiplied together; fewer are rounded up
 
-inline __mmask16 FirstLanes(int n) {
-  return n >= 16 ? static_cast<__mmask16>(0xffff)
-                 : static_cast<__mmask16>(n <= 0 ? 0 : (1u << n) - 1);
+template <int kRows>
+[[gnu::noinline]] void MultiplyPanels(const PanelProduct& product) {
+  constexpr int kGroup = 3;  // rows that one pointer addresses with the stride
+  constexpr int kGroups = (kRows + kGroup - 1) / kGroup;
+  const long stride = product.stride * 2, output_stride = product.output_stride;
+  const uint16_t* panel = product.panel;
+  float* output = product.output;
+  for (int n = 0; n < product.panels; ++n, panel += product.panel_stride, output += kPanel) {
+    const char* rows[kGroups];
+#pragma GCC unroll 4
+    for (int g = 0; g < kGroups; ++g) {
+      rows[g] = reinterpret_cast<const char*>(product.rows) + g * kGroup * stride;
+      asm("" : "+r"(rows[g]));  // else GCC 12 computes all from one and keeps them in memory
+    }
+    __m512 sums[kRows][2];
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
+    const uint16_t* const end = panel + static_cast<long>(kUnit) * product.units;
+    for (const uint16_t* at = panel; at < end; at += kUnitStep * kUnit) {
+#pragma GCC unroll 4
+      for (int unit = 0; unit < kUnitStep; ++unit) {
+        const __m512i left = _mm512_load_si512(at + unit * kUnit);
+        const __m512i right = _mm512_load_si512(at + unit * kUnit + kUnit / 2);
+#pragma GCC unroll 12
+        for (int r = 0; r < kRows; ++r) {
+          int32_t x;
+          __builtin_memcpy(&x, rows[r / kGroup] + r % kGroup * stride + unit * 4, sizeof(x));
+          const __m512i factor = _mm512_set1_epi32(x);
+          sums[r][0] = Bf16Product::Add(sums[r][0], factor, left);
+          sums[r][1] = Bf16Product::Add(sums[r][1], factor, right);
+        }
+      }
+#pragma GCC unroll 4
+      for (int g = 0; g < kGroups; ++g) rows[g] += kUnitStep * sizeof(int32_t);
+    }
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) {
+      _mm512_store_ps(output + r * output_stride, sums[r][0]);
+      _mm512_store_ps(output + r * output_stride + 16, sums[r][1]);
+    }
+  }
 }
 
-// Keys [begin, end).
-struct KeyRange {
-  int begin, end;
-};
-// Which of the 16 keys from `key` on lie in it.
-inline __mmask16 Lanes(KeyRange seen, int key) {
-  return FirstLanes(seen.end - key) & static_cast<__mmask16>(~FirstLanes(seen.begin - key));
+inline void MultiplyPanelRows(int rows, const PanelProduct& product) {
+  WithConstantRows(rows, [&](auto height) { MultiplyPanels<decltype(height)::value>(product); });
 }
 
 // Heads of a sequence: scores are the product of the queries with the packed keys, 32 keys a panel;
@@ -50,11 +97,12 @@ class HeadAttention {
       scratch += bytes;
       return at;
     };
-    const size_t packed = sizeof(uint16_t) * key_panels_ * steps_ * kStep;
+    const size_t packed = sizeof(uint16_t) * padded_keys() * args.head_size;
     keys_ = reinterpret_cast<uint16_t*>(take(packed));
     values_ = reinterpret_cast<uint16_t*>(take(packed));
     scores_ = reinterpret_cast<float*>(take(sizeof(float) * kMaxRows * padded_keys()));
     weights_ = reinterpret_cast<uint16_t*>(take(sizeof(uint16_t) * kMaxRows * padded_keys()));
+    contexts_ = reinterpret_cast<float*>(take(sizeof(float) * kMaxRows * args.head_size));
   }
 
   void Run(int head) {
@@ -69,20 +117,23 @@ class HeadAttention {
  private:
   int padded_keys() const { return key_panels_ * kPanel; }
 
-  void PackKeys(int head) {  // [panel][step][left, right 16 keys][unit][key]
+  // Elements between panels of the packed keys and of the packed values.
+  long key_stride() const { return static_cast<long>(args_.head_size) * kPanel; }
+  long value_stride() const { return static_cast<long>(padded_keys()) * kPanel; }
+
+  void PackKeys(int head) {  // [panel of 32 keys][pair of dimensions][key][2]
     const uint16_t* first = args_.key + static_cast<size_t>(head) * args_.head_size;
     for (int half = 0; half < 2 * key_panels_; ++half) {
       const int valid = std::clamp(keys_seen_ - half * 16, 0, 16);
-      for (int step = 0; step < steps_; ++step) {
+      uint16_t* to = keys_ + half / 2 * key_stride() + half % 2 * (kUnit / 2);
+      for (int step = 0; step < steps_; ++step, to += kUnits * kUnit) {
         const uint16_t* rows = first + static_cast<size_t>(half) * 16 * args_.stride + step * 32;
-        uint16_t* tile = keys_ + static_cast<size_t>(half / 2 * steps_ + step) * kStep +
-                         half % 2 * static_cast<size_t>(kTile);
-        Transpose16(rows, args_.stride, valid, reinterpret_cast<__m512i*>(tile));
+        Transpose16<2>(rows, args_.stride, valid, reinterpret_cast<__m512i*>(to));
       }
     }
   }
 
-  void PackValues(int head) {  // [panel of 32 dimensions][step of 32 keys][left, right][pair][dim]
+  void PackValues(int head) {  // [panel of 32 dimensions][pair of keys][dimension][2]
     const uint16_t* first = args_.value + static_cast<size_t>(head) * args_.head_size;
     for (int pair = 0; pair < padded_keys() / 2; ++pair) {
       for (int panel = 0; panel < steps_; ++panel) {
@@ -91,9 +142,8 @@ class HeadAttention {
         const __m512i even = 2 * pair < keys_seen_ ? _mm512_loadu_si512(row) : zero;
         const __m512i odd =
             2 * pair + 1 < keys_seen_ ? _mm512_loadu_si512(row + args_.stride) : zero;
-        uint16_t* tile = values_ + static_cast<size_t>(panel * key_panels_ + pair / 16) * kStep +
-                         pair % 16 * static_cast<size_t>(32);
-        InterleaveRows(even, odd, tile, tile + kTile);
+        uint16_t* to = values_ + panel * value_stride() + static_cast<long>(pair) * kUnit;
+        InterleaveRows(even, odd, to, to + kUnit / 2);
       }
     }
   }
@@ -108,39 +158,62 @@ class HeadAttention {
   // Scores, weights and contexts of queries [first, first + rows).
   void AttendRows(int first, int rows) {
     const size_t column = static_cast<size_t>(head_) * args_.head_size;
-    const uint16_t* query = args_.query + static_cast<size_t>(first) * args_.stride + column;
-    const int begin = SeenKeys(first).begin / kPanel;
-    const int end = (SeenKeys(first + rows - 1).end + kPanel - 1) / kPanel;
-    for (int panel = begin; panel < end; ++panel) {
-      MultiplyBf16Rows(rows, {query, args_.stride, steps_},
-                       keys_ + static_cast<size_t>(panel) * steps_ * kStep,
-                       {scores_ + panel * kPanel, padded_keys(), false});
-    }
-    float inverse[kMaxRows];
+    const int begin = SeenKeys(first).begin / kPanel * kPanel;
+    const int end = SeenKeys(first + rows - 1).end;
+    const int panels = (end - begin + kPanel - 1) / kPanel;
+    MultiplyPanelRows(rows,
+                      {.rows = args_.query + first * static_cast<size_t>(args_.stride) + column,
+                       .stride = args_.stride,
+                       .panel = keys_ + begin / kPanel * key_stride(),
+                       .panel_stride = key_stride(),
+                       .panels = panels,
+                       .units = args_.head_size / 2,
+                       .output = scores_ + begin,
+                       .output_stride = padded_keys()});
+    alignas(64) float inverse[16];
+    WeighRows(first, rows, {begin, begin + panels * kPanel}, inverse);
+    MultiplyPanelRows(rows, {.rows = weights_ + begin,
+                             .stride = padded_keys(),
+                             .panel = values_ + static_cast<long>(begin / 2) * kUnit,
+                             .panel_stride = value_stride(),
+                             .panels = steps_,
+                             .units = (end - begin + 1) / 2,
+                             .output = contexts_,
+                             .output_stride = args_.head_size});
     for (int r = 0; r < rows; ++r) {
-      inverse[r] = WeighRow(first + r, {begin * kPanel, end * kPanel},
-                            static_cast<size_t>(r) * padded_keys());
-    }
-    alignas(64) float context[kMaxRows * kPanel];
-    for (int panel = 0; panel < steps_; ++panel) {
-      MultiplyBf16Rows(rows, {weights_ + begin * kPanel, padded_keys(), end - begin},
-                       values_ + static_cast<size_t>(panel * key_panels_ + begin) * kStep,
-                       {context, kPanel, false});
-      for (int r = 0; r < rows; ++r) {
-        StoreContext(context + r * kPanel, inverse[r], first + r, column + panel * kPanel);
+      for (int c = 0; c < args_.head_size; c += kPanel) {
+        StoreContext(contexts_ + r * args_.head_size + c, inverse[r], first + r, column + c);
       }
     }
   }
 
-  // The scores of a query at `row` of the scratch become weights for the keys of `block`.
-  float WeighRow(int query, KeyRange block, size_t row) {
-    const KeyRange seen = SeenKeys(query);
+  // The scores of queries [first, first + rows) become weights for the keys of `block`, not yet
+  // divided by their sums; `inverse` gets 1 / sum of each row.
+  void WeighRows(int first, int rows, KeyRange block, float* inverse) {
     constexpr float kLog2e = 1.44269504f;
-    if (args_.alibi_slopes == nullptr && args_.distance_bias == nullptr) {
-      return SoftmaxRow({scores_ + row, weights_ + row, seen, block, args_.scale * kLog2e});
+    const bool biased = args_.alibi_slopes != nullptr || args_.distance_bias != nullptr;
+    const Vector scale = _mm512_set1_ps(biased ? kLog2e : args_.scale * kLog2e);
+    const bool same = !args_.causal && args_.window == 0;  // keys for all queries
+    const SeenPanels all(SeenKeys(first), block);
+    const auto with_row = [&](int r, const auto& body) {
+      const size_t at = static_cast<size_t>(r) * padded_keys();
+      if (same) return body(SoftmaxRow{all, scores_ + at, weights_ + at});
+      const SeenPanels own(SeenKeys(first + r), block);
+      return body(SoftmaxRow{own, scores_ + at, weights_ + at});
+    };
+    Vector lanes[16];
+    for (int r = 0; r < rows; ++r) {
+      if (biased) BiasRow(first + r, block, scores_ + static_cast<size_t>(r) * padded_keys());
+      lanes[r] = with_row(r, [](const SoftmaxRow& row) { return row.Largest(); });
     }
-    BiasRow(query, block, scores_ + row);
-    return SoftmaxRow({scores_ + row, weights_ + row, seen, block, kLog2e});
+    for (int r = rows; r < 16; ++r) lanes[r] = lanes[0];
+    alignas(64) float shift[16];
+    _mm512_store_ps(shift, _mm512_fnmadd_ps(LargestLanes(lanes), scale, _mm512_setzero_ps()));
+    for (int r = 0; r < rows; ++r) {
+      const Vector own = _mm512_set1_ps(shift[r]);
+      lanes[r] = with_row(r, [&](const SoftmaxRow& row) { return row.Weigh(scale, own); });
+    }
+    _mm512_store_ps(inverse, _mm512_div_ps(_mm512_set1_ps(1.0f), SumLanes(lanes)));
   }
 
   // Scales scores and adds the biases of their distances. Keys past the length have none that could
@@ -159,42 +232,11 @@ class HeadAttention {
       Vector bias = _mm512_mul_ps(distance, slope);
       if (biases != nullptr) {
         bias = _mm512_add_ps(
-            bias, _mm512_maskz_loadu_ps(FirstLanes(keys_seen_ - j), biases + (j - query)));
+            bias, _mm512_maskz_loadu_ps(static_cast<__mmask16>(SeenMask({0, keys_seen_}, j)),
+                                        biases + (j - query)));
       }
       _mm512_store_ps(scores + j, _mm512_fmadd_ps(_mm512_load_ps(scores + j), scale, bias));
     }
-  }
-
-  struct SoftmaxArgs {
-    const float* scores;
-    uint16_t* weights;
-    KeyRange seen;
-    KeyRange block;  // whole panels
-    float factor;    // of the scores, for powers of two
-  };
-  // Weights 2^(factor (s - max)) of the keys seen, not yet divided by their sum; zero for the rest
-  // of the block. Returns 1 / sum.
-  static float SoftmaxRow(const SoftmaxArgs& row) {
-    const Vector lowest = _mm512_set1_ps(-3.0e38f);
-    Vector max = lowest;
-    for (int j = row.block.begin; j < row.block.end; j += 16) {
-      max = _mm512_mask_max_ps(max, Lanes(row.seen, j), max, _mm512_load_ps(row.scores + j));
-    }
-    const Vector scale = _mm512_set1_ps(row.factor);
-    const Vector shift = _mm512_set1_ps(-row.factor * _mm512_reduce_max_ps(max));
-    Vector sum = _mm512_setzero_ps();
-    for (int j = row.block.begin; j < row.block.end; j += 32) {
-      Vector e[2];
-      for (int half = 0; half < 2; ++half) {
-        const int at = j + half * 16;
-        e[half] = _mm512_maskz_mov_ps(
-            Lanes(row.seen, at),
-            Exp2<false>(_mm512_fmadd_ps(_mm512_load_ps(row.scores + at), scale, shift)));
-        sum = _mm512_add_ps(sum, e[half]);
-      }
-      _mm512_store_si512(row.weights + j, Narrow(e[0], e[1]));
-    }
-    return 1.0f / _mm512_reduce_add_ps(sum);
   }
 
   void StoreContext(const float* context, float inverse, int row, size_t column) const {
@@ -220,6 +262,7 @@ class HeadAttention {
   uint16_t *keys_, *values_;
   float* scores_;      // [kMaxRows, padded_keys]
   uint16_t* weights_;  // [kMaxRows, padded_keys]
+  float* contexts_;    // [kMaxRows, head_size]
 };
 
 }  // namespace

@@ -10,7 +10,8 @@
 namespace contexture::kernels::mixed {
 
 // Transposes 16 rows of 16 double words: out[d] holds double word d of every row. Rows from `valid`
-// on are zero. `stride` in elements of 2 bytes.
+// on are zero. `stride` in elements of 2 bytes. The results lie kStep vectors apart.
+template <int kStep = 1>
 inline void Transpose16(const uint16_t* rows, long stride, int valid, __m512i* out) {
   __m512i r[16], t[16];
 #pragma GCC unroll 16
@@ -38,10 +39,10 @@ inline void Transpose16(const uint16_t* rows, long stride, int valid, __m512i* o
   }
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) {
-    out[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-    out[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
-    out[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
-    out[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
+    out[i * kStep] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+    out[(i + 8) * kStep] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+    out[(i + 4) * kStep] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
+    out[(i + 12) * kStep] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
   }
 }
 
