@@ -92,28 +92,48 @@ inline void ForEachScaled(const float* values, const QuantizedRow& row, const Bo
   if (c < row.columns) scaled(c, static_cast<__mmask16>((1 << (row.columns - c)) - 1));
 }
 
-inline void QuantizeRow(const float* values, const QuantizedRow& row) {
-  Vector low = _mm512_setzero_ps(), high = _mm512_setzero_ps(), unfit = _mm512_setzero_ps();
-  ForEachScaled(values, row, [&](int /*column*/, Vector x) {
+// The smallest and the largest value of a row, and 0.
+struct RowRange {
+  Vector low = _mm512_setzero_ps(), high = _mm512_setzero_ps();
+  Vector unfit = _mm512_setzero_ps();  // zero, unless a value is not finite
+
+  void Add(Vector x) {
     low = _mm512_min_ps(low, x);
     high = _mm512_max_ps(high, x);
     unfit = _mm512_fmadd_ps(x, _mm512_setzero_ps(), unfit);
-  });
-  const float smallest = _mm512_reduce_min_ps(low);
-  const float range = _mm512_reduce_max_ps(high) - smallest;
-  const float inverse = range > 0 ? 255 / range : 0.0f;
-  // A value that is not finite would vanish in a byte: it makes the row's scale so instead.
-  const Quantization quantization = {range / 255 + _mm512_reduce_add_ps(unfit),
-                                     _mm_cvtss_si32(_mm_set_ss(-smallest * inverse)) & 255};
-  __builtin_memcpy(row.output + row.low_offset, &quantization, sizeof(quantization));
-  auto* bytes = reinterpret_cast<uint8_t*>(row.output);
-  const Vector factor = _mm512_set1_ps(inverse);
-  const Vector zero = _mm512_set1_ps(static_cast<float>(quantization.zero));
-  ForEachScaled(values, row, [&](int column, Vector x) {
+  }
+};
+
+// Stores a row's Quantization, then its bytes.
+struct RowScale {
+  uint8_t* bytes;
+  Vector factor, zero;
+
+  RowScale(const RowRange& range, const QuantizedRow& row)
+      : bytes(reinterpret_cast<uint8_t*>(row.output)) {
+    const float smallest = _mm512_reduce_min_ps(range.low);
+    const float width = _mm512_reduce_max_ps(range.high) - smallest;
+    const float inverse = width > 0 ? 255 / width : 0.0f;
+    // A value that is not finite would vanish in a byte: it makes the row's scale so instead.
+    const Quantization quantization = {width / 255 + _mm512_reduce_add_ps(range.unfit),
+                                       _mm_cvtss_si32(_mm_set_ss(-smallest * inverse)) & 255};
+    __builtin_memcpy(row.output + row.low_offset, &quantization, sizeof(quantization));
+    factor = _mm512_set1_ps(inverse);
+    zero = _mm512_set1_ps(static_cast<float>(quantization.zero));
+  }
+
+  void Store(Vector x, int column) const {
     const __m512i q = _mm512_cvtps_epi32(_mm512_fmadd_ps(x, factor, zero));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes + column),
                      _mm512_cvtusepi32_epi8(_mm512_max_epi32(q, _mm512_setzero_si512())));
-  });
+  }
+};
+
+inline void QuantizeRow(const float* values, const QuantizedRow& row) {
+  RowRange range;
+  ForEachScaled(values, row, [&](int /*column*/, Vector x) { range.Add(x); });
+  const RowScale scale(range, row);
+  ForEachScaled(values, row, [&](int column, Vector x) { scale.Store(x, column); });
 }
 
 }  // namespace contexture::kernels::mixed::CTX_MIXED_ISA

@@ -1,84 +1,22 @@
 #include "core/kernels/mixed_functions.h"
 #include "core/kernels/mixed_simd.h"
 
+#define CTX_MIXED_ISA avx512
+#include "core/kernels/norm_rows_inl.h"
+
 namespace contexture::kernels::mixed {
 namespace {
+
+using avx512::NormRow;
 
 inline Vector LoadMasked(const float* p, __mmask16 mask) { return _mm512_maskz_loadu_ps(mask, p); }
 inline __mmask16 Mask(int lanes) {
   return lanes >= 16 ? static_cast<__mmask16>(0xffff) : static_cast<__mmask16>((1u << lanes) - 1);
 }
 
-// A row of NormArgs; the pointers that may be null there may be null here.
-struct Row {
-  const float* input;
-  const float* residual;
-  float* sum;
-  float* output;
-  uint16_t* activations;
-};
-
-inline Row RowOf(const NormArgs& args, size_t r) {
-  const kernels::NormArgs& n = args.norm;
-  return {
-      .input = n.input + r * StrideOr(args.input_stride, n.size),
-      .residual = n.residual == nullptr ? nullptr : n.residual + r * n.size,
-      .sum = args.sum == nullptr ? nullptr : args.sum + r * n.size,
-      .output = n.output + r * StrideOr(args.output_stride, n.size),
-      .activations = args.activations == nullptr ? nullptr : args.activations + r * args.stride};
-}
-
-inline float InverseDeviation(const kernels::NormArgs& n, float squares) {
-  return 1.0f / __builtin_sqrtf(squares / static_cast<float>(n.size) + n.epsilon);
-}
-inline Vector MeanOf(const kernels::NormArgs& n, float sum) {
-  return n.subtract_mean ? _mm512_set1_ps(sum / static_cast<float>(n.size)) : _mm512_setzero_ps();
-}
-
-// One row of kVectors vectors with bias and residual, held in registers from the sum to the stores.
-template <Format kFormat, int kVectors>
-inline void NormRegisters(const NormArgs& args, const Row& row) {
-  const kernels::NormArgs& n = args.norm;
-  Vector v[kVectors];
-  Vector sums[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
-                    _mm512_setzero_ps()};
-#pragma GCC unroll 24
-  for (int i = 0; i < kVectors; ++i) {
-    v[i] = _mm512_add_ps(
-        _mm512_add_ps(_mm512_loadu_ps(row.input + i * 16), _mm512_loadu_ps(n.bias + i * 16)),
-        _mm512_loadu_ps(row.residual + i * 16));
-    sums[i & 3] = _mm512_add_ps(sums[i & 3], v[i]);
-  }
-  if (row.sum != nullptr) {
-#pragma GCC unroll 24
-    for (int i = 0; i < kVectors; ++i) _mm512_storeu_ps(row.sum + i * 16, v[i]);
-  }
-  const Vector mean =
-      MeanOf(n, _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sums[0], sums[1]),
-                                                   _mm512_add_ps(sums[2], sums[3]))));
-  for (int i = 0; i < 4; ++i) sums[i] = _mm512_setzero_ps();
-#pragma GCC unroll 24
-  for (int i = 0; i < kVectors; ++i) {
-    v[i] = _mm512_sub_ps(v[i], mean);
-    sums[i & 3] = _mm512_fmadd_ps(v[i], v[i], sums[i & 3]);
-  }
-  const float squares = _mm512_reduce_add_ps(
-      _mm512_add_ps(_mm512_add_ps(sums[0], sums[1]), _mm512_add_ps(sums[2], sums[3])));
-  const Vector scale = _mm512_set1_ps(InverseDeviation(n, squares));
-#pragma GCC unroll 24
-  for (int i = 0; i < kVectors; ++i) {
-    v[i] = _mm512_fmadd_ps(_mm512_mul_ps(v[i], scale), _mm512_loadu_ps(n.gamma + i * 16),
-                           _mm512_loadu_ps(n.beta + i * 16));
-    _mm512_storeu_ps(row.output + i * 16, v[i]);
-    if (i & 1) {
-      StoreActivations<kFormat>(v[i - 1], v[i], row.activations + (i - 1) * 16, args.low_offset);
-    }
-  }
-}
-
 // One row of any size, through memory: that of the sum or the output.
 template <Format kFormat>
-inline void NormMemory(const NormArgs& args, const Row& row) {
+inline void NormMemory(const NormArgs& args, const NormRow& row) {
   const kernels::NormArgs& n = args.norm;
   float* sums = row.sum != nullptr ? row.sum : row.output;
   Vector sum = _mm512_setzero_ps();
@@ -90,14 +28,14 @@ inline void NormMemory(const NormArgs& args, const Row& row) {
     _mm512_mask_storeu_ps(sums + c, mask, x);
     sum = _mm512_add_ps(sum, x);
   }
-  const Vector mean = MeanOf(n, _mm512_reduce_add_ps(sum));
+  const Vector mean = avx512::MeanOf(n, _mm512_reduce_add_ps(sum));
   Vector squares = _mm512_setzero_ps();
   for (int c = 0; c < n.size; c += 16) {
     const __mmask16 mask = Mask(n.size - c);
     const Vector d = _mm512_maskz_sub_ps(mask, LoadMasked(sums + c, mask), mean);
     squares = _mm512_fmadd_ps(d, d, squares);
   }
-  const Vector scale = _mm512_set1_ps(InverseDeviation(n, _mm512_reduce_add_ps(squares)));
+  const Vector scale = _mm512_set1_ps(avx512::InverseDeviation(n, _mm512_reduce_add_ps(squares)));
   for (int c = 0; c < n.size; c += 32) {
     Vector v[2];
     for (int i = 0; i < 2; ++i) {
@@ -116,14 +54,18 @@ inline void NormMemory(const NormArgs& args, const Row& row) {
 
 template <Format kFormat>
 void NormRowsOf(const NormArgs& args) {
-  // 384 values are the largest common hidden size whose row fits the 32 vector registers.
-  const bool registers = args.norm.size == 384 && args.norm.bias != nullptr &&
-                         args.norm.residual != nullptr && args.activations != nullptr;
+  const bool registers = avx512::FitsRegisters(args);
   for (int r = 0; r < args.norm.rows; ++r) {
-    if (registers) {
-      NormRegisters<kFormat, 24>(args, RowOf(args, r));
-    } else {
-      NormMemory<kFormat>(args, RowOf(args, r));
+    const NormRow row = avx512::NormRowOf(args, r);
+    if (!registers) {
+      NormMemory<kFormat>(args, row);
+      continue;
+    }
+    Vector v[avx512::kRegisterVectors];
+    avx512::NormRegisters(args.norm, row, v);
+#pragma GCC unroll 12
+    for (int i = 0; i < avx512::kRegisterVectors; i += 2) {
+      StoreActivations<kFormat>(v[i], v[i + 1], row.activations + i * 16, args.low_offset);
     }
   }
 }

@@ -171,36 +171,4 @@ void GemmFloat(Format /*format*/, const GemmArgs& gemm, const FloatOutput& outpu
   FloatGemm<Int8Arithmetic>(gemm, output);
 }
 
-void NormRows(Format /*format*/, const NormArgs& args) {
-  const VectorKernels& kernels = GetVectorKernels(Isa::kAvx512Vnni);
-  kernels::NormArgs row = args.norm;
-  const int size = row.size;
-  row.rows = 1;
-  for (int r = 0; r < args.norm.rows; ++r) {
-    const size_t at = static_cast<size_t>(r) * size;
-    row.input = args.norm.input + static_cast<size_t>(r) * StrideOr(args.input_stride, size);
-    row.output = args.norm.output + static_cast<size_t>(r) * StrideOr(args.output_stride, size);
-    row.bias = args.norm.bias;
-    row.residual = args.norm.residual == nullptr ? nullptr : args.norm.residual + at;
-    if (args.sum != nullptr) {
-      kernels.add({row.input, row.bias, row.residual, args.sum + at, 1, size});
-      row.input = args.sum + at;
-      row.bias = row.residual = nullptr;
-    }
-    kernels.norm(row);
-    if (args.activations == nullptr) continue;
-    QuantizeRow(row.output, {args.activations + static_cast<size_t>(r) * args.stride,
-                             args.low_offset, size, args.factors});
-  }
-}
-
-void ConvertRows(Format format, const ConvertArgs& args) {
-  if (format == Format::kBf16) return mixed::ConvertRows(format, args);
-  for (int r = 0; r < args.rows; ++r) {
-    QuantizeRow(args.input + static_cast<size_t>(r) * args.input_stride,
-                {args.output + static_cast<size_t>(r) * args.stride, args.low_offset, args.columns,
-                 args.factors});
-  }
-}
-
 }  // namespace contexture::kernels::mixed::vnni

@@ -152,6 +152,61 @@ void BM_Norm(benchmark::State& state) {
 }
 BENCHMARK(BM_Norm);
 
+// Bias, residual, norm and what the next linear layer takes.
+template <mixed::Format kFormat>
+void BM_MixedNorm(benchmark::State& state) {
+  const mixed::Kernels* kernels = mixed::GetKernels(kFormat);
+  if (kernels == nullptr) return state.SkipWithError("the CPU lacks the instructions");
+  const int rows = 128, stride = mixed::RowStride(kFormat, kHidden);
+  const auto input = RandomFloats(rows * kHidden, 1);
+  const auto gamma = RandomFloats(kHidden, 2);
+  AlignedBuffer<float> output(input.size());
+  AlignedBuffer<uint16_t> activations(static_cast<size_t>(rows + mixed::kSpareRows) * stride);
+  const kernels::NormArgs norm = {input.data(), gamma.data(), input.data(),
+                                  gamma.data(), gamma.data(), output.data(),
+                                  rows,         kHidden,      1e-12f};
+  for (auto _ : state) {
+    kernels->norm(kFormat, {norm, activations.data(), stride, mixed::LowOffset(kFormat, kHidden),
+                            gamma.data()});
+  }
+  state.SetItemsProcessed(state.iterations() * rows * kHidden);
+}
+BENCHMARK(BM_MixedNorm<mixed::Format::kBf16>);
+BENCHMARK(BM_MixedNorm<mixed::Format::kInt8>);
+
+// A product whose activated output is what the next linear layer takes.
+template <mixed::Format kFormat>
+void BM_MixedGelu(benchmark::State& state) {
+  const mixed::Kernels* kernels = mixed::GetKernels(kFormat);
+  if (kernels == nullptr) return state.SkipWithError("the CPU lacks the instructions");
+  const int rows = 256, out = mixed::kMaxQuantizedColumns;
+  const int stride = mixed::RowStride(kFormat, kHidden);
+  const int low_offset = mixed::LowOffset(kFormat, kHidden);
+  const auto weights = RandomFloats(static_cast<size_t>(out) * kHidden, 1);
+  const LinearPart part = {Matrix(weights, out, kHidden), {}};
+  const mixed::MixedLinear linear(kFormat, {&part, 1}, {{}, kHidden, 128});
+  const auto x = RandomFloats(static_cast<size_t>(rows) * kHidden, 3);
+  AlignedBuffer<uint16_t> input(static_cast<size_t>(rows + mixed::kSpareRows) * stride);
+  AlignedBuffer<uint16_t> output(input.size());
+  kernels->acquire_tiles();
+  kernels->convert(kFormat,
+                   {x.data(), kHidden, input.data(), stride, low_offset, rows, kHidden, nullptr});
+  mixed::GemmArgs gemm = linear.Columns(0, out);
+  gemm.input = input.data();
+  gemm.input_stride = stride;
+  gemm.low_offset = low_offset;
+  gemm.rows = rows;
+  for (auto _ : state) {
+    kernels->gemm_activation(
+        kFormat, gemm,
+        {output.data(), stride, low_offset, linear.bias(), Epilogue::kBiasGeluErf, kFormat});
+  }
+  kernels->release_tiles();
+  SetFlops(state, 2.0 * rows * kHidden * out);
+}
+BENCHMARK(BM_MixedGelu<mixed::Format::kBf16>);
+BENCHMARK(BM_MixedGelu<mixed::Format::kInt8>);
+
 // Argument: the epilogue. GELU and its like, in place.
 void BM_Epilogue(benchmark::State& state) {
   const int rows = 32;
