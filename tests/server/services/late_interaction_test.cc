@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <functional>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -174,6 +175,66 @@ TEST_F(LateInteractionTest, ABadDocumentFailsAloneAndABadQueryTheCall) {
   EXPECT_EQ(ScoreAll().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
+TEST_F(LateInteractionTest, TopNLeavesTheBestAndEveryDocumentThatFailed) {
+  SetIds({5, 6}, *request_.mutable_query());
+  SetIds({500}, *request_.add_documents());
+  SetIds({20, 21}, *request_.add_documents());
+  SetIds({test_support::kPoisonId}, *request_.add_documents());
+  SetIds({40, 41}, *request_.add_documents());
+  ASSERT_TRUE(ScoreAll().ok());
+  ASSERT_EQ(response_.results_size(), 4);
+  const v1::RankedDocument best = response_.results(0);
+  EXPECT_GT(best.score(), response_.results(1).score());
+  request_.set_top_n(1);
+  ASSERT_TRUE(ScoreAll().ok());
+  ASSERT_EQ(response_.results_size(), 3);
+  EXPECT_EQ(response_.results(0).index(), best.index());
+  EXPECT_EQ(response_.results(0).score(), best.score());
+  EXPECT_FALSE(response_.results(0).has_status());
+  EXPECT_EQ(response_.results(1).index(), 0u);
+  EXPECT_EQ(response_.results(1).status().code(), int{grpc::StatusCode::INVALID_ARGUMENT});
+  EXPECT_EQ(response_.results(2).index(), 2u);
+  EXPECT_EQ(response_.results(2).status().code(), int{grpc::StatusCode::INTERNAL});
+}
+
+TEST_F(LateInteractionTest, CallsOfWhichEveryDocumentFailsHaveNoScore) {
+  SetIds({5}, *request_.mutable_query());
+  SetIds({500}, *request_.add_documents());
+  SetIds({test_support::kPoisonId}, *request_.add_documents());
+  request_.set_top_n(2);
+  const grpc::Status status = ScoreAll();
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  ASSERT_EQ(response_.results_size(), 2);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(response_.results(i).index(), static_cast<uint32_t>(i));
+    EXPECT_NE(response_.results(i).status().code(), 0);
+  }
+}
+
+TEST_F(LateInteractionTest, MeanDividesByTheVectorsOfTheQuery) {
+  EngineInfo info = LateInfo();
+  info.late_interaction->mean = true;
+  TestServer server(TestServer::DefaultOptions(), /*load=*/true, info);
+  SetIds({5, 6}, *request_.mutable_query());
+  SetIds({20, 21}, *request_.add_documents());
+  ASSERT_TRUE(ScoreAll(server).ok());
+  ASSERT_EQ(response_.results_size(), 1);
+  EXPECT_FLOAT_EQ(response_.results(0).score(),
+                  Score({5, 6, kMaskId, kMaskId, kMaskId, kMaskId}, {20, 21}) / 6);
+}
+
+TEST_F(LateInteractionTest, AnotherFingerprintThanRequiredIsRefused) {
+  SetIds({5}, *request_.mutable_query());
+  SetIds({20}, *request_.add_documents());
+  request_.set_required_fingerprint("xyz");
+  const grpc::Status status = ScoreAll();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(status.error_message(), AllOf(HasSubstr("required_fingerprint"), HasSubstr("abc")));
+  EXPECT_EQ(server_.engine().sequences_run(), 0);
+  request_.set_required_fingerprint("abc");
+  EXPECT_TRUE(ScoreAll().ok());
+}
+
 TEST_F(LateInteractionTest, PairsAndCountsThatDoNotFitAreRefused) {
   SetIds({5}, *request_.mutable_query());
   EXPECT_EQ(ScoreAll().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
@@ -266,12 +327,28 @@ class KeepingBatcher final : public Batcher {
   std::vector<QueuedTask> kept;
 };
 
+// A clock that says when it is read.
+class WatchedClock final : public Clock {
+ public:
+  explicit WatchedClock(const Clock& clock) : clock_(clock) {}
+  absl::Duration Now() const override {
+    if (on_read) on_read();
+    return clock_.Now();
+  }
+
+  std::function<void()> on_read;
+
+ private:
+  const Clock& clock_;
+};
+
 // A call of two documents whose tasks are run batch by batch.
 class MergeTest : public ::testing::Test {
  protected:
   MergeTest() {
     ServedModel model = test_support::FakeServedModel(&tokenizer_);
     model.max_message_bytes = 1 << 20;
+    model.max_inputs_per_request = 32;
     model.info = LateInfo();
     model.generation = std::make_shared<ModelGeneration>(
         std::make_shared<test_support::FakeEngine>(model.info), 1);
@@ -302,14 +379,32 @@ class MergeTest : public ::testing::Test {
     runner_.Run(batch);
   }
 
+  // Multiplies a call of 22 documents. Calls INTERVENE when the call reads the clock for the n-th
+  // time while it does, and returns how often it read it.
+  int MultiplyMany(int n, std::function<void()> intervene) {
+    while (request_.documents_size() < 22) *request_.add_documents() = request_.documents(0);
+    response_.Clear();
+    answer_.reset();
+    Start();
+    RunBatch();
+    int reads = 0;
+    watched_clock_.on_read = [&] {
+      if (++reads == n) intervene();
+    };
+    RunBatch();
+    watched_clock_.on_read = nullptr;
+    return reads;
+  }
+
   ManualClock clock_;
+  WatchedClock watched_clock_{clock_};
   ServerMetrics metrics_;
   ModelRegistry models_;
   KeepingBatcher batcher_;
   TokenizerPool pool_{{}};
   MemoryBudget budget_{1 << 20};
   StreamGate gate_{[](TrafficClass) { return false; }};
-  const SharedBackend backend_{models_, batcher_, pool_, budget_, gate_, clock_, metrics_};
+  const SharedBackend backend_{models_, batcher_, pool_, budget_, gate_, watched_clock_, metrics_};
   const test_support::FakeTokenizer tokenizer_;
   ModelRegistry::Model model_;
   BatchRunner runner_{{.clock = clock_, .metrics = metrics_.batcher()}, /*worker=*/0, 64};
@@ -358,6 +453,26 @@ TEST_F(MergeTest, CallPastItsDeadlineIsNotMultiplied) {
   RunBatch();
   clock_.Advance(absl::Seconds(10));
   RunBatch();
+  ASSERT_TRUE(answer_.has_value());
+  EXPECT_THAT(*answer_, StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("deadline")));
+  EXPECT_EQ(response_.results_size(), 0);
+}
+
+TEST_F(MergeTest, CallThatIsCancelledWhileItIsMultipliedStopsThere) {
+  const int reads = MultiplyMany(0, {});
+  EXPECT_EQ(response_.results_size(), 22);
+  EXPECT_GE(reads, 22);
+  const int until = MultiplyMany(reads - 11, [this] { *cancelled_ = true; });
+  EXPECT_LT(until, reads);
+  ASSERT_TRUE(answer_.has_value());
+  EXPECT_THAT(*answer_, StatusIs(absl::StatusCode::kCancelled, HasSubstr("caller")));
+  EXPECT_EQ(response_.results_size(), 0);
+}
+
+TEST_F(MergeTest, CallWhoseDeadlinePassesWhileItIsMultipliedStopsThere) {
+  const int reads = MultiplyMany(0, {});
+  const int until = MultiplyMany(reads - 11, [this] { clock_.Advance(absl::Seconds(10)); });
+  EXPECT_LT(until, reads);
   ASSERT_TRUE(answer_.has_value());
   EXPECT_THAT(*answer_, StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("deadline")));
   EXPECT_EQ(response_.results_size(), 0);
