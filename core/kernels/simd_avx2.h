@@ -63,4 +63,40 @@ inline F32 ScaleByPowerOfTwo(F32 a, F32 n) {
   return {_mm256_mul_ps(a.v, _mm256_castsi256_ps(exponent))};
 }
 
+struct TransposeArgs {
+  const float* rows;
+  long stride;
+  int num_rows;
+  int num_columns;
+  float* out;
+  long out_stride;
+};
+inline void Transpose(const TransposeArgs& args) {
+  __m256 r[8], t[8];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+    r[i] = i < args.num_rows ? F32::LoadPartial(args.rows + i * args.stride, args.num_columns).v
+                             : _mm256_setzero_ps();
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+    t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+  }
+  // r[4 h + c]: column c, and 4 + c in the upper half, of the rows 4 h to 4 h + 3.
+#pragma GCC unroll 2
+  for (int i = 0; i < 8; i += 4) {
+    r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+    r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+    r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+    r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+  }
+#pragma GCC unroll 8
+  for (int d = 0; d < 8; ++d) {
+    const __m256 column = d < 4 ? _mm256_permute2f128_ps(r[d], r[d + 4], 0x20)
+                                : _mm256_permute2f128_ps(r[d - 4], r[d], 0x31);
+    if (d < args.num_columns) _mm256_storeu_ps(args.out + d * args.out_stride, column);
+  }
+}
+
 }  // namespace contexture::simd_avx2

@@ -52,4 +52,50 @@ inline F32 Round(F32 a) {
 }
 inline F32 ScaleByPowerOfTwo(F32 a, F32 n) { return {_mm512_scalef_ps(a.v, n.v)}; }
 
+struct TransposeArgs {
+  const float* rows;
+  long stride;
+  int num_rows;
+  int num_columns;
+  float* out;
+  long out_stride;
+};
+inline void Transpose(const TransposeArgs& args) {
+  __m512 r[16], t[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) {
+    r[i] = i < args.num_rows ? F32::LoadPartial(args.rows + i * args.stride, args.num_columns).v
+                             : _mm512_setzero_ps();
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+  }
+  // r[4 g + c]: columns c, 4 + c, 8 + c, 12 + c of the rows 4 g to 4 g + 3.
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) {
+    r[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
+    r[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xee);
+    r[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+    r[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+  }
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; ++c) {
+    // Columns c and 8 + c, then 4 + c and 12 + c, of the rows 0 to 7 and 8 to 15.
+    const __m512 even_low = _mm512_shuffle_f32x4(r[c], r[c + 4], 0x88);
+    const __m512 even_high = _mm512_shuffle_f32x4(r[c + 8], r[c + 12], 0x88);
+    const __m512 odd_low = _mm512_shuffle_f32x4(r[c], r[c + 4], 0xdd);
+    const __m512 odd_high = _mm512_shuffle_f32x4(r[c + 8], r[c + 12], 0xdd);
+    t[c] = _mm512_shuffle_f32x4(even_low, even_high, 0x88);
+    t[c + 8] = _mm512_shuffle_f32x4(even_low, even_high, 0xdd);
+    t[c + 4] = _mm512_shuffle_f32x4(odd_low, odd_high, 0x88);
+    t[c + 12] = _mm512_shuffle_f32x4(odd_low, odd_high, 0xdd);
+  }
+#pragma GCC unroll 16
+  for (int d = 0; d < 16; ++d) {
+    if (d < args.num_columns) _mm512_storeu_ps(args.out + d * args.out_stride, t[d]);
+  }
+}
+
 }  // namespace contexture::simd_avx512

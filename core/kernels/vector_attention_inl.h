@@ -17,16 +17,29 @@ inline void ScoreBlock(const AttentionScratch& s, const float* const* query, int
 // Scores become weights e^(scale (s - max)), unnormalised, zero past `keys`; returns 1 / sum.
 inline float SoftmaxRow(float* row, int keys, float scale) {
   const F32 lowest = F32::Set(-3.0e38f);
-  F32 max = lowest;
+  F32 max = lowest, other = lowest;  // two chains: one alone waits for every step before
   int j = 0;
-  for (; j + F32::kLanes <= keys; j += F32::kLanes) max = Max(max, F32::Load(row + j));
+  for (; j + 2 * F32::kLanes <= keys; j += 2 * F32::kLanes) {
+    max = Max(max, F32::Load(row + j));
+    other = Max(other, F32::Load(row + j + F32::kLanes));
+  }
+  max = Max(max, other);
+  if (j + F32::kLanes <= keys) {
+    max = Max(max, F32::Load(row + j));
+    j += F32::kLanes;
+  }
   if (j < keys) max = Max(max, F32::Load(row + j).KeepFirst(keys - j, lowest));
   const F32 scale_vector = F32::Set(scale);
   const F32 shift = F32::Set(-scale * max.ReduceMax());
   F32 sum = F32::Zero();
-  for (j = 0; j < keys; j += F32::kLanes) {
-    F32 weight = Exp(MulAdd(F32::Load(row + j), scale_vector, shift));
-    if (keys - j < F32::kLanes) weight = weight.KeepFirst(keys - j, F32::Zero());
+  for (j = 0; j + F32::kLanes <= keys; j += F32::kLanes) {
+    const F32 weight = Exp(MulAdd(F32::Load(row + j), scale_vector, shift));
+    weight.Store(row + j);
+    sum = sum + weight;
+  }
+  if (j < keys) {
+    const F32 weight =
+        Exp(MulAdd(F32::Load(row + j), scale_vector, shift)).KeepFirst(keys - j, F32::Zero());
     weight.Store(row + j);
     sum = sum + weight;
   }

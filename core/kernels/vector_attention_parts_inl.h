@@ -6,6 +6,7 @@ namespace contexture::CTX_SIMD {
 using kernels::AttentionArgs;
 
 constexpr int RoundUp(int n, int to) { return (n + to - 1) / to * to; }
+constexpr int Least(int a, int b) { return a < b ? a : b; }
 
 // Keys [begin, end).
 struct KeyRange {
@@ -27,15 +28,14 @@ inline AttentionScratch PrepareAttention(const AttentionArgs& args) {
   s.key_stride = RoundUp(args.key_length, F32::kLanes);
   s.key_transposed = args.scratch;
   s.scores = s.key_transposed + static_cast<size_t>(args.head_size) * s.key_stride;
-  for (int j = 0; j < args.key_length; ++j) {
-    const float* key = args.key + static_cast<size_t>(j) * args.stride;
-    for (int d = 0; d < args.head_size; ++d) {
-      s.key_transposed[static_cast<size_t>(d) * s.key_stride + j] = key[d];
-    }
-  }
-  for (int d = 0; d < args.head_size; ++d) {
-    for (int j = args.key_length; j < s.key_stride; ++j) {
-      s.key_transposed[static_cast<size_t>(d) * s.key_stride + j] = 0.0f;
+  for (int j = 0; j < args.key_length; j += F32::kLanes) {
+    for (int d = 0; d < args.head_size; d += F32::kLanes) {
+      Transpose({.rows = args.key + static_cast<size_t>(j) * args.stride + d,
+                 .stride = args.stride,
+                 .num_rows = Least(args.key_length - j, F32::kLanes),
+                 .num_columns = Least(args.head_size - d, F32::kLanes),
+                 .out = s.key_transposed + static_cast<size_t>(d) * s.key_stride + j,
+                 .out_stride = s.key_stride});
     }
   }
   float* copy = s.scores + static_cast<size_t>(F32::kTileRows) * s.key_stride;
@@ -47,9 +47,10 @@ inline AttentionScratch PrepareAttention(const AttentionArgs& args) {
   // read.
   s.value_stride = RoundUp(args.head_size, F32::kLanes);
   for (int j = 0; j < args.key_length; ++j) {
-    float* row = copy + static_cast<size_t>(j) * s.value_stride;
-    for (int d = 0; d < s.value_stride; ++d) {
-      row[d] = d < args.head_size ? args.value[static_cast<size_t>(j) * args.stride + d] : 0.0f;
+    const float* from = args.value + static_cast<size_t>(j) * args.stride;
+    float* to = copy + static_cast<size_t>(j) * s.value_stride;
+    for (int d = 0; d < args.head_size; d += F32::kLanes) {
+      LoadLanes(from + d, Least(args.head_size - d, F32::kLanes)).Store(to + d);
     }
   }
   s.value = copy;
