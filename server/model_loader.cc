@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/base/status_macros.h"
+#include "core/engine/calibration.h"
 #include "core/engine/space_fingerprint.h"
 
 namespace contexture {
@@ -53,6 +54,18 @@ std::vector<int> Lengths(int tokens, int length) {
   return lengths;
 }
 
+// Whether DIRECTORY, loaded with OPTIONS, would give the vectors of FINGERPRINT; never of an empty
+// one.
+absl::StatusOr<bool> IsServed(absl::string_view fingerprint, const ModelDirectory& directory,
+                              const ServerOptions& options) {
+  if (fingerprint.empty()) return false;
+  std::string calibration;
+  if (options.precision == Precision::kInt8) {
+    CTX_ASSIGN_OR_RETURN(calibration, FindCalibrationFingerprint(directory, options.calibration));
+  }
+  return IsSpaceOf(fingerprint, directory.fingerprint, calibration);
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<CostSample>> WarmUp(const Engine& engine, const Clock& clock) {
@@ -81,7 +94,8 @@ absl::StatusOr<std::vector<CostSample>> WarmUp(const Engine& engine, const Clock
 absl::StatusOr<LoadedModel> LoadModel(const LoadRequest& request, const ServerOptions& options) {
   CTX_ASSIGN_OR_RETURN(ModelDirectory directory, LoadModelDirectory(request.directory));
   LoadedModel loaded;
-  if (IsSpaceOf(request.unless_fingerprint, directory.fingerprint)) return loaded;
+  CTX_ASSIGN_OR_RETURN(const bool served, IsServed(request.unless_fingerprint, directory, options));
+  if (served) return loaded;
   const std::optional<LateInteractionConfig>& late = directory.late_interaction;
   if (!directory.tokenizer_path.empty()) {
     absl::Span<const std::string> markers;

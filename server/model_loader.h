@@ -25,7 +25,8 @@ struct LoadedModel {
 
 struct LoadRequest {
   std::string directory;
-  // Not empty: a directory that still has this fingerprint is read, but nothing is loaded.
+  // Not empty: a directory that would still give vectors of this fingerprint (SpaceFingerprint) is
+  // read, but nothing is loaded.
   std::string unless_fingerprint = {};
 };
 

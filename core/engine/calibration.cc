@@ -144,22 +144,36 @@ absl::StatusOr<StoredCalibration> ReadStored(const ModelDirectory& directory,
   return stored;
 }
 
-// The calibration file that the user names, whatever it holds.
-absl::StatusOr<StoredCalibration> ReadOwn(const ModelDirectory& directory,
-                                          const EngineOptions& options) {
-  const std::string& path = options.calibration_file;
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
     return absl::InvalidArgumentError(absl::StrCat(path, " is a directory, not a file"));
   }
-  const std::optional<std::string> contents = ReadTextFile(path);
+  std::optional<std::string> contents = ReadTextFile(path);
   if (!contents) return absl::NotFoundError(absl::StrCat("cannot read ", path));
-  const size_t first = contents->find_first_not_of(" \t\r\n");
-  const char kind = first == std::string::npos ? ' ' : (*contents)[first];
+  return *std::move(contents);
+}
+
+// The calibration file that the user names, whatever it holds.
+absl::StatusOr<StoredCalibration> ReadOwn(const ModelDirectory& directory,
+                                          const EngineOptions& options) {
+  const std::string& path = options.calibration_file;
+  CTX_ASSIGN_OR_RETURN(const std::string contents, ReadFile(path));
+  const size_t first = contents.find_first_not_of(" \t\r\n");
+  const char kind = first == std::string::npos ? ' ' : contents[first];
   if (kind == '{') return ReadStored(directory, path);
   CTX_ASSIGN_OR_RETURN(Sample sample,
-                       kind == '[' ? ReadIds(path) : ReadTexts(directory, options, *contents));
-  return Measure(directory, std::move(sample));
+                       kind == '[' ? ReadIds(path) : ReadTexts(directory, options, contents));
+  CTX_ASSIGN_OR_RETURN(StoredCalibration measured, Measure(directory, std::move(sample)));
+  CTX_ASSIGN_OR_RETURN(measured.file_fingerprint, CalibrationFingerprint(contents));
+  return measured;
+}
+
+// The ranges beside the model; empty: there are none.
+std::string PathBeside(const ModelDirectory& directory) {
+  std::string path = (std::filesystem::path(directory.path) / kCalibrationFileName).string();
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored) ? path : "";
 }
 
 }  // namespace
@@ -167,10 +181,17 @@ absl::StatusOr<StoredCalibration> ReadOwn(const ModelDirectory& directory,
 absl::StatusOr<StoredCalibration> FindCalibration(const ModelDirectory& directory,
                                                   const EngineOptions& options) {
   if (!options.calibration_file.empty()) return ReadOwn(directory, options);
-  const std::string path = (std::filesystem::path(directory.path) / kCalibrationFileName).string();
-  std::error_code ignored;
-  if (std::filesystem::exists(path, ignored)) return ReadStored(directory, path);
+  const std::string path = PathBeside(directory);
+  if (!path.empty()) return ReadStored(directory, path);
   return Measure(directory, BuiltInSample(directory, options.encode_text));
+}
+
+absl::StatusOr<std::string> FindCalibrationFingerprint(const ModelDirectory& directory,
+                                                       const std::string& calibration_file) {
+  const std::string path = calibration_file.empty() ? PathBeside(directory) : calibration_file;
+  if (path.empty()) return path;
+  CTX_ASSIGN_OR_RETURN(const std::string contents, ReadFile(path));
+  return CalibrationFingerprint(contents);
 }
 
 absl::StatusOr<StoredCalibration> MeasureCalibration(const ModelDirectory& directory,

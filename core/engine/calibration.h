@@ -21,6 +21,12 @@ namespace contexture {
 absl::StatusOr<StoredCalibration> FindCalibration(const ModelDirectory& directory,
                                                   const EngineOptions& options);
 
+// The file_fingerprint of what FindCalibration would find with this calibration_file; measures
+// nothing and does not look at what the file holds. NOT_FOUND, INVALID_ARGUMENT: the file is not
+// there, or a directory.
+absl::StatusOr<std::string> FindCalibrationFingerprint(const ModelDirectory& directory,
+                                                       const std::string& calibration_file);
+
 // The same without 2, to be stored. FAILED_PRECONDITION also: the model has a part that int8 does
 // not compute.
 absl::StatusOr<StoredCalibration> MeasureCalibration(const ModelDirectory& directory,

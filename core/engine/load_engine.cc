@@ -67,7 +67,8 @@ absl::StatusOr<std::unique_ptr<EncoderEngine>> LoadPrecision(const ModelDirector
   info.precision_reason = "asked for";
   info.calibration = std::move(calibration.source);
   info.isa = std::string(Name(isa));
-  CTX_ASSIGN_OR_RETURN(info.fingerprint, SpaceFingerprint(directory.fingerprint, precision));
+  CTX_ASSIGN_OR_RETURN(info.fingerprint, SpaceFingerprint(directory.fingerprint, precision,
+                                                          calibration.file_fingerprint));
   auto engine = std::make_unique<EncoderEngine>(std::move(info), std::move(encoder), isa);
   engine->SetPooling(std::move(pooling));
   return engine;

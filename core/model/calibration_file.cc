@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/base/text_file.h"
+#include "core/model/fingerprint.h"
 #include "core/model/json_reader.h"
 
 namespace contexture {
@@ -60,6 +61,7 @@ class Reader {
                                  kMaxSourceBytes, " are allowed"));
     }
     CTX_ASSIGN_OR_RETURN(stored.ranges, Layers(file));
+    CTX_ASSIGN_OR_RETURN(stored.file_fingerprint, CalibrationFingerprint(*text));
     return stored;
   }
 
@@ -129,6 +131,11 @@ absl::Status CannotWrite(const std::string& path) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::string> CalibrationFingerprint(absl::string_view contents) {
+  const NamedContents files[] = {{kCalibrationFileName, contents}};
+  return Fingerprint(files);
+}
 
 absl::StatusOr<StoredCalibration> ReadCalibration(const std::string& path,
                                                   const EncoderConfig& config,

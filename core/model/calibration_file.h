@@ -19,7 +19,13 @@ struct StoredCalibration {
   std::string fingerprint;  // ModelDirectory::fingerprint of what was measured
   std::string source;       // what it was measured on, in words
   ActivationRanges ranges;
+  // Of the file that they come from, see CalibrationFingerprint; no part of it. Empty: of none.
+  std::string file_fingerprint = "";
 };
+
+// The SHA-256 of a file of CONTENTS that calibrates a model, in 64 hex digits. INTERNAL: OpenSSL
+// fails.
+absl::StatusOr<std::string> CalibrationFingerprint(absl::string_view contents);
 
 // Reads the ranges of a model of CONFIG and FINGERPRINT. NOT_FOUND: there is no such file.
 // FAILED_PRECONDITION: it is of another model or version. INVALID_ARGUMENT: it is broken or its

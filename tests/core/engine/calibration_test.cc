@@ -148,12 +148,54 @@ TEST_F(CalibrationTest, OfOtherWeightsIsRefusedNamingBothFingerprints) {
                                        HasSubstr(Directory().fingerprint))));
 }
 
+TEST_F(CalibrationTest, FileOfItHasAFingerprintThatIsKnownWithoutMeasuring) {
+  const auto fingerprint = [this](const std::string& file = "") {
+    const auto found = FindCalibrationFingerprint(Directory(), file);
+    EXPECT_THAT(found, IsOk());
+    return found.value_or("none");
+  };
+  const auto of_engine = [this](const EngineOptions& options) {
+    const auto found = Find(options);
+    EXPECT_THAT(found, IsOk());
+    return found->file_fingerprint;
+  };
+  EXPECT_EQ(fingerprint(), "");
+  EXPECT_EQ(of_engine({}), "");
+  const std::string texts = Write("texts.txt", "one two three\n");
+  const std::string of_texts = fingerprint(texts);
+  EXPECT_EQ(of_texts.size(), 64u);
+  EXPECT_EQ(of_engine({.calibration_file = texts, .encode_text = WordIds}), of_texts);
+  Write("texts.txt", "one two four\n");
+  EXPECT_NE(fingerprint(texts), of_texts);
+  const std::string ids = Write("ids.jsonl", "[1,2,3]\n");
+  EXPECT_EQ(of_engine({.calibration_file = ids}), fingerprint(ids));
+  const std::string beside = directory_.File(kCalibrationFileName);
+  ASSERT_THAT(WriteCalibration(*Find({.calibration_file = ids}), beside), IsOk());
+  const std::string of_ranges = fingerprint();
+  EXPECT_EQ(of_engine({}), of_ranges);
+  EXPECT_EQ(fingerprint(beside), of_ranges);
+  EXPECT_NE(of_ranges, fingerprint(ids));
+  ASSERT_THAT(WriteCalibration(*Find({.calibration_file = texts, .encode_text = WordIds}), beside),
+              IsOk());
+  EXPECT_NE(fingerprint(), of_ranges);
+  EXPECT_THAT(FindCalibrationFingerprint(Directory(), directory_.File("missing.txt")),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("missing.txt")));
+  EXPECT_THAT(FindCalibrationFingerprint(Directory(), directory_.path()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is a directory")));
+}
+
 TEST_F(CalibrationTest, TheEngineSaysWhereItsScalesComeFrom) {
   if (DetectIsa() < Isa::kAvx512Vnni) GTEST_SKIP() << "no int8 here: " << Name(DetectIsa());
   const auto int8 =
       LoadEngine(Directory(), {.precision = Precision::kInt8, .encode_text = WordIds});
   ASSERT_THAT(int8, IsOk());
   EXPECT_EQ((*int8)->info().calibration, "built-in sample, 64 texts");
+  const std::string file = Write("texts.txt", "one two three\n");
+  const auto calibrated =
+      LoadEngine(Directory(),
+                 {.precision = Precision::kInt8, .calibration_file = file, .encode_text = WordIds});
+  ASSERT_THAT(calibrated, IsOk());
+  EXPECT_NE((*calibrated)->info().fingerprint, (*int8)->info().fingerprint);
   const auto f32 = LoadEngine(Directory(), {.encode_text = WordIds});
   ASSERT_THAT(f32, IsOk());
   EXPECT_EQ((*f32)->info().calibration, "");
