@@ -106,6 +106,22 @@ class DocumentsTest(unittest.TestCase):
         for title, query in dashboard_queries():
             self.assert_exported(query, title)
 
+    def test_panels_of_the_dashboard_have_places_and_ids_of_their_own(self):
+        panels = json.loads((DEPLOY / "grafana" / "dashboard.json").read_text())["panels"]
+        self.assertEqual(len({panel["id"] for panel in panels}), len(panels))
+        taken = {}
+        for panel in panels:
+            place = panel["gridPos"]
+            self.assertLessEqual(place["x"] + place["w"], 24, panel["title"])
+            for x in range(place["x"], place["x"] + place["w"]):
+                for y in range(place["y"], place["y"] + place["h"]):
+                    self.assertNotIn((x, y), taken, f"{panel['title']} covers {taken.get((x, y))}")
+                    taken[x, y] = panel["title"]
+
+    def test_batches_that_got_help_are_on_the_dashboard(self):
+        queries = " ".join(query for _, query in dashboard_queries())
+        self.assertIn("contexture_helped_batches_total", queries)
+
     def test_metrics_of_the_autoscalers_are_exported(self):
         template = (DEPLOY / "helm" / "contexture" / "templates" / "autoscaler.yaml").read_text()
         self.assertTrue(METRIC.findall(template))
