@@ -1,4 +1,5 @@
-# The image of Contexture: two programs and the libraries that they load, without shell or package manager.
+# The image of Contexture: two programs, the libraries that they load and certificate authorities, without shell or
+# package manager.
 #
 #   docker build -t contexture .
 #   docker run --read-only --cap-drop=ALL -p 127.0.0.1:50051:50051 -e CONTEXTURE_ALLOW_PLAINTEXT=true \
