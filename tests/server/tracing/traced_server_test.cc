@@ -195,6 +195,9 @@ TEST_F(TracedServerTest, ACallOfTheOperatorHasASpan) {
   }
   ASSERT_EQ(Spans(kListModels).size(), 1u);
   EXPECT_EQ(Spans(kListModels)[0].trace_id, kTraceId);
+  ASSERT_EQ(Spans("respond").size(), 1u);
+  EXPECT_EQ(Spans("respond")[0].parent_id, Spans(kListModels)[0].span_id);
+  EXPECT_LT(Spans("respond")[0].start, Spans("respond")[0].end);
 }
 
 TEST_F(TracedServerTest, NoTextLeavesTheServer) {
