@@ -23,4 +23,14 @@ absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context) {
   return caller;
 }
 
+absl::Status CheckStillWanted(const std::atomic<bool>* cancelled, absl::Duration deadline,
+                              const Clock& clock) {
+  if (cancelled != nullptr && *cancelled) {
+    return MakeError(ErrorReason::kCancelled, "the caller cancelled the request");
+  }
+  if (clock.Now() < deadline) return absl::OkStatus();
+  return MakeError(ErrorReason::kDeadlineExceeded,
+                   "the deadline passed before the request was answered");
+}
+
 }  // namespace contexture

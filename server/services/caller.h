@@ -1,7 +1,10 @@
 #pragma once
 
+#include <atomic>
+
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "core/base/clock.h"
 #include "grpcpp/server_context.h"
 #include "server/batching/task.h"
 
@@ -23,6 +26,11 @@ absl::string_view MetadataOf(const grpc::ServerContextBase& context, const char*
 
 // INVALID_ARGUMENT: an unknown class. Of a key that is given twice the first counts.
 absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context);
+
+// CANCELLED, DEADLINE_EXCEEDED: nobody waits for the answer any more. CANCELLED may be null,
+// DEADLINE is on CLOCK.
+absl::Status CheckStillWanted(const std::atomic<bool>* cancelled, absl::Duration deadline,
+                              const Clock& clock);
 
 // Puts CALLER into the task.
 inline void SetCaller(const Caller& caller, Task& task) {

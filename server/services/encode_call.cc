@@ -14,13 +14,6 @@
 namespace contexture {
 namespace {
 
-// Whether a task's failure is one of the whole request rather than of its input.
-bool IsRequestWide(absl::StatusCode code) {
-  return code == absl::StatusCode::kDeadlineExceeded || code == absl::StatusCode::kCancelled ||
-         code == absl::StatusCode::kUnavailable ||
-         code == absl::StatusCode::kResourceExhausted;  // refused when it took another's place
-}
-
 template <typename To>
 void Assign(const std::vector<uint32_t>& from, To& to) {
   to.Assign(from.begin(), from.end());
@@ -95,17 +88,6 @@ absl::Status EncodeCall::Schedule() {
   return scheduled;
 }
 
-absl::Status EncodeCall::CheckStillWanted() const {
-  if (job_.cancelled != nullptr && *job_.cancelled) {
-    return MakeError(ErrorReason::kCancelled, "the caller cancelled the request");
-  }
-  if (backend_.clock.Now() >= job_.deadline) {
-    return MakeError(ErrorReason::kDeadlineExceeded,
-                     "the deadline passed before the request was scheduled");
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<EncodeCall::Inputs> EncodeCall::PlanInputs() {
   const absl::Duration start = backend_.clock.Now();
   const ScopedSpan span(plan_.needs_tokenizer ? job_.caller.trace.get() : nullptr, "tokenize",
@@ -113,7 +95,7 @@ absl::StatusOr<EncodeCall::Inputs> EncodeCall::PlanInputs() {
   Inputs inputs;
   inputs.reserve(num_inputs());
   for (int i = job_.first_input; i < job_.first_input + num_inputs(); ++i) {
-    CTX_RETURN_IF_ERROR(CheckStillWanted());
+    CTX_RETURN_IF_ERROR(CheckStillWanted(job_.cancelled.get(), job_.deadline, backend_.clock));
     inputs.push_back(PlanInput(job_.request->inputs(i), absl::StrFormat("inputs[%d]", i), plan_,
                                backend_.model));
   }

@@ -51,7 +51,6 @@ class EncodeCall : public std::enable_shared_from_this<EncodeCall> {
   // was scheduled.
   absl::Status Schedule();
   absl::StatusOr<Inputs> PlanInputs();
-  absl::Status CheckStillWanted() const;
   // Makes the results and the tasks of the good inputs, whose slots point into the results.
   std::vector<Task> BuildTasks(Inputs inputs);
   Task BuildTask(PlannedInput input, v1::Result& result);

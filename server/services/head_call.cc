@@ -10,15 +10,6 @@
 #include "server/services/culprits.h"
 
 namespace contexture {
-namespace {
-
-// Whether a task's failure is one of the whole request rather than of its item.
-bool IsRequestWide(absl::StatusCode code) {
-  return code == absl::StatusCode::kDeadlineExceeded || code == absl::StatusCode::kCancelled ||
-         code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kResourceExhausted;
-}
-
-}  // namespace
 
 absl::StatusOr<int> FindHead(const ServedModel& model, HeadTask task) {
   const std::vector<HeadConfig>& heads = model.info.config.heads;
@@ -104,12 +95,7 @@ absl::StatusOr<std::vector<Task>> HeadCall::PlanTasks() {
 }
 
 absl::Status HeadCall::CheckStillWanted() const {
-  if (terms_.cancelled != nullptr && *terms_.cancelled) {
-    return MakeError(ErrorReason::kCancelled, "the caller cancelled the request");
-  }
-  if (backend_.clock.Now() < terms_.deadline) return absl::OkStatus();
-  return MakeError(ErrorReason::kDeadlineExceeded,
-                   "the deadline passed before the request was answered");
+  return contexture::CheckStillWanted(terms_.cancelled.get(), terms_.deadline, backend_.clock);
 }
 
 // The outputs lie beside the answer that is made of them.

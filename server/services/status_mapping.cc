@@ -246,6 +246,12 @@ RefusalReason RefusalReasonOf(const absl::Status& status) {
                                                          : RefusalReason::kOther;
 }
 
+bool IsRequestWide(absl::StatusCode code) {
+  return code == absl::StatusCode::kDeadlineExceeded || code == absl::StatusCode::kCancelled ||
+         code == absl::StatusCode::kUnavailable ||
+         code == absl::StatusCode::kResourceExhausted;  // refused when it took another's place
+}
+
 absl::string_view CodeName(absl::StatusCode code) {
   static constexpr const char* kNames[] = {"OK",
                                            "CANCELLED",

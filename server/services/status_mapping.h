@@ -131,6 +131,9 @@ grpc::Status ToGrpcStatus(const absl::Status& status);
 // Why work that Batcher::Schedule answered with STATUS was not admitted, for the metrics.
 RefusalReason RefusalReasonOf(const absl::Status& status);
 
+// Whether a task that fails with CODE has a fault of its whole request rather than of its input.
+bool IsRequestWide(absl::StatusCode code);
+
 // The code's name in gRPC, "INVALID_ARGUMENT"; OK is "OK".
 absl::string_view CodeName(absl::StatusCode code);
 
