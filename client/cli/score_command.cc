@@ -1,4 +1,3 @@
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,10 +20,8 @@ class ScoreCommand : public Command {
     auto* query = app.add_option("--query", query_, "the query");
     app.add_option("--query-ids", query_ids_, "the query as token ids, \"101,7592,102\"")
         ->excludes(query);
-    AddTextOptions(app, source_);
-    AddIdsOption(app, source_);
-    AddTaskOptions(app, options_);
-    app.add_option("--top-n", top_n_, "only the best so many documents (default: all)");
+    AddRankingOptions(app, options_);
+    AddIdsOption(app, options_.documents);
   }
 
   ExitCode Run(const Session& session) override {
@@ -35,35 +32,23 @@ class ScoreCommand : public Command {
     (query_.empty() ? query.ids : query.texts) = {query_.empty() ? query_ids_ : query_};
     auto queries = ReadInputs(query, session.terminal);
     if (!queries.ok()) return session.UserMistake(queries.status().message());
-    auto documents = ReadInputs(source_, session.terminal);
+    auto documents = ReadInputs(options_.documents, session.terminal);
     if (!documents.ok()) return session.UserMistake(documents.status().message());
     v1::ScoreLateInteractionRequest request;
-    request.set_model(options_.model);
+    SetRankingOptions(options_, request);
     *request.mutable_query() = std::move(queries->front());
     request.mutable_documents()->Assign(documents->begin(), documents->end());
-    request.set_truncation(options_.truncation);
-    if (top_n_.has_value()) request.set_top_n(*top_n_);
-    const auto response = session.client.ScoreLateInteraction(request);
-    if (!response.ok()) return session.ServerError(response.status());
-    if (options_.output == "json") {
-      PrintJson(*response, session.terminal.out);
-    } else {
-      std::vector<std::string> shown = source_.ids;
-      for (const v1::Input& document : *documents) {
-        if (document.has_text()) shown.push_back(document.text());
-      }
-      PrintRanking(shown, response->results(), session.terminal.out);
+    std::vector<std::string> shown = options_.documents.ids;
+    for (const v1::Input& document : *documents) {
+      if (document.has_text()) shown.push_back(document.text());
     }
-    return ReportFailures(session, response->results(),
-                          [](const auto& result, int) { return result.index() + 1; });
+    return ShowRanking(session, options_, shown, session.client.ScoreLateInteraction(request));
   }
 
  private:
-  InputSource source_;
   std::string query_;
   std::string query_ids_;
-  TaskOptions options_;
-  std::optional<uint32_t> top_n_;
+  RankingOptions options_;
 };
 
 }  // namespace

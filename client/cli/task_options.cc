@@ -32,6 +32,12 @@ void AddScoreFunctionOption(CLI::App& app, v1::ScoreFunction& function) {
                                [&function](v1::ScoreFunction value) { function = value; });
 }
 
+void AddRankingOptions(CLI::App& app, RankingOptions& options) {
+  AddTextOptions(app, options.documents);
+  AddTaskOptions(app, options.task);
+  app.add_option("--top-n", options.top_n, "only the best so many documents (default: all)");
+}
+
 void PrintJson(const google::protobuf::Message& response, std::ostream& out) {
   google::protobuf::util::JsonPrintOptions options;
   options.always_print_primitive_fields = true;

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "client/cli/command.h"
+#include "client/cli/inputs.h"
 #include "contexture/v1/tasks.pb.h"
 
 namespace contexture::cli {
@@ -27,6 +30,28 @@ void PrintRanking(const std::vector<std::string>& documents,
                   const google::protobuf::RepeatedPtrField<v1::RankedDocument>& results,
                   std::ostream& out);
 
+// Options of the commands that rank documents for a query.
+struct RankingOptions {
+  InputSource documents;
+  TaskOptions task;
+  std::optional<uint32_t> top_n;
+};
+void AddRankingOptions(CLI::App& app, RankingOptions& options);
+
+// Sets what OPTIONS say in a request, but its documents.
+template <typename Request>
+void SetRankingOptions(const RankingOptions& options, Request& request) {
+  request.set_model(options.task.model);
+  request.set_truncation(options.task.truncation);
+  if (options.top_n.has_value()) request.set_top_n(*options.top_n);
+}
+
+// Prints RESPONSE, which ranks DOCUMENTS, and what failed.
+template <typename Response>
+ExitCode ShowRanking(const Session& session, const RankingOptions& options,
+                     const std::vector<std::string>& documents,
+                     const absl::StatusOr<Response>& response);
+
 // Prints the status of each of RESULTS that failed, whose number is NUMBER_OF(result, place); kOk
 // when none did.
 template <typename Results, typename NumberOf>
@@ -44,6 +69,20 @@ ExitCode ReportFailures(const Session& session, const Results& results, NumberOf
     worst = ExitCode::kRefused;
   }
   return worst;
+}
+
+template <typename Response>
+ExitCode ShowRanking(const Session& session, const RankingOptions& options,
+                     const std::vector<std::string>& documents,
+                     const absl::StatusOr<Response>& response) {
+  if (!response.ok()) return session.ServerError(response.status());
+  if (options.task.output == "json") {
+    PrintJson(*response, session.terminal.out);
+  } else {
+    PrintRanking(documents, response->results(), session.terminal.out);
+  }
+  return ReportFailures(session, response->results(),
+                        [](const auto& result, int) { return result.index() + 1; });
 }
 
 }  // namespace contexture::cli
