@@ -24,10 +24,11 @@ from safetensors.torch import load_file, save_file
 from sentence_transformers import MultiVectorEncoder
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer
 
+import make_tasks
 from make_models import BERT, HERE, MODERN, MODULE_STRIDE, fill, saved_shapes
-from make_tasks import CORPUS, SPECIAL, special_template
+from make_tasks import CORPUS
 
 QUERIES = ["which city is in Switzerland?", "cars", "Who met Emmanuel Macron in Paris, and did the lazy dog jump?"]
 DOCUMENTS = CORPUS[:4] + ["Zürich", "Paris, Paris... 東京!", "a fox; a dog & a car (unknown ☃)"]
@@ -42,29 +43,17 @@ PYLATE = {"model_type": "ColBERT", "prompts": {}, "default_prompt_name": None, "
 
 
 def word_piece(markers):
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    tokenizer.train_from_iterator(CORPUS + [string.punctuation], trainers.WordPieceTrainer(
-        vocab_size=200, special_tokens=SPECIAL, show_progress=False))
+    tokenizer = make_tasks.word_piece(CORPUS + [string.punctuation], lowercase=True)
     if markers == "vocabulary":  # words like others, as in BERT's
         state = json.loads(tokenizer.to_str())
         for word in ("[unused0]", "[unused1]"):
             state["model"]["vocab"][word] = len(state["model"]["vocab"])
         tokenizer = Tokenizer.from_str(json.dumps(state))
-    special_template(tokenizer)
     return tokenizer
 
 
 def byte_level(markers):
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(CORPUS, trainers.BpeTrainer(
-        vocab_size=330, special_tokens=SPECIAL, show_progress=False,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet())))
-    special_template(tokenizer)
+    tokenizer = make_tasks.byte_level()
     if markers == "added":  # as PyLate adds them
         tokenizer.add_tokens([AddedToken(text, normalized=True, special=False) for text in ("[Q] ", "[D] ")])
     return tokenizer

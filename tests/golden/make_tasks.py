@@ -44,12 +44,12 @@ def special_template(tokenizer):
         special_tokens=[("[CLS]", first), ("[SEP]", last)])
 
 
-def word_piece():
+def word_piece(corpus=CORPUS, lowercase=False):
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    tokenizer.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=200, special_tokens=SPECIAL,
+    tokenizer.train_from_iterator(corpus, trainers.WordPieceTrainer(vocab_size=200, special_tokens=SPECIAL,
                                                                     show_progress=False))
     special_template(tokenizer)
     return tokenizer
