@@ -9,65 +9,25 @@
 #include <thread>
 
 #include "absl/synchronization/notification.h"
-#include "server/batching/refusal.h"
-#include "tests/server/batching/batching_fakes.h"
-#include "tests/support/status_matchers.h"
+#include "tests/server/batching/batcher_fixture.h"
 
 namespace contexture {
 namespace {
 
-using test_support::Alone;
 using test_support::GenerationOf;
 using test_support::IsOk;
+using test_support::kOneSecond;
 using test_support::kThrowingId;
-using test_support::ManualClock;
 using test_support::RecordingMetrics;
 using test_support::ScriptedEngine;
 using test_support::StatusIs;
 using test_support::TaskProbe;
 using ::testing::_;
-using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-class BatcherTest : public testing::Test {
- protected:
-  void Start(BatcherOptions options = {}, std::vector<CostSample> samples = {}) {
-    model_ = GenerationOf(engine_, options.num_workers, samples);
-    batcher_ = NewBatcher(options, clock_, metrics_);
-  }
-  // Holds all workers in the engine, so that what is scheduled next waits.
-  void KeepWorkersBusy(int num_workers = 1) {
-    engine_.Pause();
-    for (int i = 0; i < num_workers; ++i) {
-      ASSERT_THAT(Schedule(Alone(NewProbe().MakeTask({7}))), IsOk());
-      engine_.AwaitPausedRuns(i + 1);
-    }
-  }
-  absl::Status Schedule(std::vector<Task> tasks) {
-    for (Task& task : tasks) {
-      if (task.model == nullptr) task.model = model_;
-    }
-    return batcher_->Schedule(tasks);
-  }
-  absl::Status Schedule(Task task) { return Schedule(Alone(std::move(task))); }
-  TaskProbe& NewProbe() { return probes_.emplace_back(); }
-  // The lengths of the sequences of batch INDEX.
-  std::vector<size_t> LengthsOfBatch(size_t index) {
-    std::vector<size_t> lengths;
-    const ScriptedEngine::Batch batch = engine_.batches().at(index);
-    for (const auto& ids : batch) lengths.push_back(ids.size());
-    return lengths;
-  }
-
-  ManualClock clock_;
-  RecordingMetrics metrics_;
-  ScriptedEngine engine_{clock_};
-  std::deque<TaskProbe> probes_;  // before the batcher: its destructor answers
-  std::shared_ptr<ModelGeneration> model_;
-  std::unique_ptr<Batcher> batcher_;
-};
+class BatcherTest : public test_support::BatcherFixture {};
 
 TEST_F(BatcherTest, IdleWorkerComputesAtOnce) {
   Start();
@@ -117,189 +77,6 @@ TEST_F(BatcherTest, OversizedTaskRunsAlone) {
   ASSERT_THAT(engine_.batches(), SizeIs(3));
   EXPECT_THAT(LengthsOfBatch(1), ElementsAre(40));
   EXPECT_THAT(LengthsOfBatch(2), ElementsAre(1, 2));
-}
-
-TEST_F(BatcherTest, ExpiredTaskIsAnsweredWithoutComputation) {
-  Start();
-  KeepWorkersBusy();
-  TaskProbe &expiring = NewProbe(), &live = NewProbe();
-  Task task = expiring.MakeTask({1});
-  task.deadline = clock_.Now() + absl::Milliseconds(500);
-  ASSERT_THAT(Schedule(std::move(task)), IsOk());
-  ASSERT_THAT(Schedule(live.MakeTask({2})), IsOk());
-  clock_.Advance(absl::Milliseconds(500));
-  engine_.Resume();
-  EXPECT_THAT(expiring.Await().status, StatusIs(absl::StatusCode::kDeadlineExceeded, _));
-  EXPECT_EQ(expiring.Await().report.queue_time, absl::Milliseconds(1500));
-  EXPECT_EQ(expiring.Await().report.batch_sequences, 0);
-  EXPECT_THAT(live.Await().status, IsOk());
-  batcher_->Drain();
-  EXPECT_THAT(engine_.batches(), ElementsAre(_, ScriptedEngine::Batch{{2}}));
-  EXPECT_EQ(metrics_.totals().expired, 1);
-  EXPECT_THAT(metrics_.totals().queue_times, SizeIs(2));
-}
-
-TEST_F(BatcherTest, CancelledTaskIsAnsweredWithoutComputation) {
-  Start();
-  KeepWorkersBusy();
-  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
-  TaskProbe &leaving = NewProbe(), &live = NewProbe();
-  Task task = leaving.MakeTask({1});
-  task.cancelled = cancelled;
-  ASSERT_THAT(Schedule(std::move(task)), IsOk());
-  ASSERT_THAT(Schedule(live.MakeTask({2})), IsOk());
-  *cancelled = true;
-  engine_.Resume();
-  EXPECT_THAT(leaving.Await().status, StatusIs(absl::StatusCode::kCancelled, _));
-  EXPECT_THAT(live.Await().status, IsOk());
-  batcher_->Drain();
-  EXPECT_THAT(engine_.batches(), ElementsAre(_, ScriptedEngine::Batch{{2}}));
-  EXPECT_EQ(metrics_.totals().cancelled, 1);
-}
-
-TEST_F(BatcherTest, ForgottenCallerIsAnsweredAtOnceAndHisPlaceIsFree) {
-  Start({.queue = {.max_tokens = 10}});
-  KeepWorkersBusy();
-  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
-  TaskProbe &leaving = NewProbe(), &next = NewProbe();
-  Task task = leaving.MakeTaskOfLength(10);
-  task.cancelled = cancelled;
-  ASSERT_THAT(Schedule(std::move(task)), IsOk());
-  EXPECT_THAT(Schedule(next.MakeTaskOfLength(1)),
-              StatusIs(absl::StatusCode::kResourceExhausted, _));
-  *cancelled = true;
-  batcher_->Forget(cancelled.get());
-  EXPECT_EQ(leaving.answers(), 1) << "while the worker is still busy";
-  EXPECT_THAT(leaving.Await().status, StatusIs(absl::StatusCode::kCancelled, _));
-  EXPECT_EQ(batcher_->waiting().tasks, 0);
-  EXPECT_EQ(metrics_.totals().cancelled, 1);
-  EXPECT_THAT(Schedule(next.MakeTaskOfLength(10)), IsOk());
-  engine_.Resume();
-  EXPECT_THAT(next.Await().status, IsOk());
-  batcher_->Drain();
-  EXPECT_THAT(engine_.batches(), SizeIs(2));
-}
-
-TEST_F(BatcherTest, CallerWhoLeftBeforeIsNotTaken) {
-  Start();
-  Task task = NewProbe().MakeTask({1});
-  task.cancelled = std::make_shared<std::atomic<bool>>(true);
-  EXPECT_THAT(Schedule(std::move(task)), StatusIs(absl::StatusCode::kCancelled, _));
-  Task late = NewProbe().MakeTask({1});
-  late.deadline = clock_.Now();
-  EXPECT_THAT(Schedule(std::move(late)), StatusIs(absl::StatusCode::kDeadlineExceeded, _));
-}
-
-TEST_F(BatcherTest, WorkForACallerWhoLeftMeanwhileIsCountedAsAbandoned) {
-  Start();
-  engine_.Pause();
-  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
-  Task task = NewProbe().MakeTaskOfLength(9);
-  task.cancelled = cancelled;
-  ASSERT_THAT(Schedule(std::move(task)), IsOk());
-  engine_.AwaitPausedRuns(1);
-  *cancelled = true;
-  engine_.Resume();
-  probes_.back().Await();
-  EXPECT_EQ(metrics_.totals().abandoned_tokens, 9);
-}
-
-// Each run of the engine takes a second, which the samples say too.
-constexpr CostSample kOneSecond = {.size = {.tokens = 10, .squares = 100},
-                                   .time = absl::Seconds(1)};
-
-TEST_F(BatcherTest, RequestThatWouldBeLateIsRefusedAtOnce) {
-  Start({.max_batch_tokens = 10}, {kOneSecond});
-  KeepWorkersBusy();
-  for (int i = 0; i < 4; ++i) ASSERT_THAT(Schedule(NewProbe().MakeTaskOfLength(10)), IsOk());
-  const auto schedule_within = [this](absl::Duration time) {
-    Task task = NewProbe().MakeTaskOfLength(10);
-    task.deadline = clock_.Now() + time;
-    return Schedule(std::move(task));
-  };
-  const absl::Status refused = schedule_within(absl::Milliseconds(900));
-  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("predicted wait")));
-  ASSERT_TRUE(RefusalOf(refused).has_value());
-  EXPECT_EQ(RefusalOf(refused)->reason, Refusal::Reason::kTooLate);
-  EXPECT_GT(RefusalOf(refused)->retry_after, absl::Milliseconds(100));
-  EXPECT_THAT(schedule_within(absl::Seconds(9)), IsOk());
-  engine_.Resume();
-  batcher_->Drain();
-}
-
-TEST_F(BatcherTest, FullQueueTellsWhenHalfOfItIsDone) {
-  Start({.max_batch_tokens = 10, .queue = {.max_tokens = 40}}, {kOneSecond});
-  KeepWorkersBusy();
-  for (int i = 0; i < 4; ++i) ASSERT_THAT(Schedule(NewProbe().MakeTaskOfLength(10)), IsOk());
-  const absl::Status refused = Schedule(NewProbe().MakeTaskOfLength(10));
-  ASSERT_TRUE(RefusalOf(refused).has_value());
-  EXPECT_EQ(RefusalOf(refused)->reason, Refusal::Reason::kQueueFull);
-  EXPECT_GT(RefusalOf(refused)->retry_after, absl::Milliseconds(1500));
-  EXPECT_LT(RefusalOf(refused)->retry_after, absl::Milliseconds(3000));
-  engine_.Resume();
-}
-
-TEST_F(BatcherTest, PredictedWaitGrowsWithTheQueueAndFallsToNothing) {
-  Start({.num_workers = 2, .max_batch_tokens = 10});
-  EXPECT_EQ(batcher_->waiting().predicted_wait, absl::ZeroDuration());
-  // Learns from what it computes.
-  for (int i = 0; i < 20; ++i) {
-    ASSERT_THAT(Schedule(NewProbe().MakeTaskOfLength(10)), IsOk());
-    probes_.back().Await();
-  }
-  KeepWorkersBusy(2);
-  const double busy = absl::ToDoubleSeconds(batcher_->waiting().predicted_wait);
-  for (int i = 0; i < 10; ++i) ASSERT_THAT(Schedule(NewProbe().MakeTaskOfLength(10)), IsOk());
-  const double queued = absl::ToDoubleSeconds(batcher_->waiting().predicted_wait);
-  EXPECT_NEAR(queued - busy, 5.0, 1.0) << "ten batches of a second on two workers";
-  EXPECT_EQ(metrics_.totals().queue.predicted_wait, batcher_->waiting().predicted_wait);
-  engine_.Resume();
-  batcher_->Drain();
-  clock_.Advance(absl::Seconds(60));
-  EXPECT_LE(batcher_->waiting().predicted_wait, absl::Milliseconds(1));
-}
-
-TEST_F(BatcherTest, MoreDeadTasksThanLeaveAtOnceAreAllAnswered) {
-  Start();
-  KeepWorkersBusy();
-  constexpr int kDead = 1000;
-  std::vector<Task> tasks;
-  for (int i = 0; i < kDead; ++i) {
-    tasks.push_back(NewProbe().MakeTask({1}));
-    tasks.back().deadline = clock_.Now() + absl::Milliseconds(1);
-  }
-  ASSERT_THAT(Schedule(std::move(tasks)), IsOk());
-  clock_.Advance(absl::Milliseconds(1));
-  engine_.Resume();
-  batcher_->Drain();
-  EXPECT_EQ(metrics_.totals().expired, kDead);
-  EXPECT_THAT(engine_.batches(), SizeIs(1));
-}
-
-TEST_F(BatcherTest, FullQueueRefusesAndLeavesTheTasksToTheCaller) {
-  Start({.queue = {.max_tokens = 10}});
-  KeepWorkersBusy();
-  ASSERT_THAT(Schedule(NewProbe().MakeTaskOfLength(8)), IsOk());
-  std::vector<Task> tasks = Alone(NewProbe().MakeTaskOfLength(3));
-  tasks[0].model = model_;
-  EXPECT_THAT(batcher_->Schedule(tasks),
-              StatusIs(absl::StatusCode::kResourceExhausted,
-                       AllOf(HasSubstr("8 tokens are waiting"), HasSubstr("limit is 10"))));
-  ASSERT_THAT(tasks, SizeIs(1));
-  EXPECT_EQ(tasks[0].ids.size(), 3u);
-  EXPECT_TRUE(tasks[0].done != nullptr);
-  engine_.Resume();
-  batcher_->Drain();
-  EXPECT_EQ(probes_.back().answers(), 0);
-}
-
-TEST_F(BatcherTest, RequestThatMeetsAnEmptyQueueIsTakenWhateverItsSize) {
-  Start({.queue = {.max_tokens = 10}});
-  KeepWorkersBusy();
-  EXPECT_THAT(Schedule(NewProbe().MakeTaskOfLength(500)), IsOk());
-  EXPECT_THAT(Schedule(NewProbe().MakeTaskOfLength(1)),
-              StatusIs(absl::StatusCode::kResourceExhausted, _));
-  engine_.Resume();
 }
 
 TEST_F(BatcherTest, NoTasksAreScheduledAtOnce) {
