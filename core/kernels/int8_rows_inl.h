@@ -77,19 +77,17 @@ struct QuantizedRow {
   const float* factors;
 };
 
-// Calls body with up to 16 values from each column on, times their factors, zero past the last one.
-template <typename Body>
-inline void ForEachScaled(const float* values, const QuantizedRow& row, const Body& body) {
-  const auto scaled = [&](int c, __mmask16 mask) {
-    const Vector x = _mm512_maskz_loadu_ps(mask, values + c);
-    body(c, row.factors == nullptr
-                ? x
-                : _mm512_mul_ps(x, _mm512_maskz_loadu_ps(mask, row.factors + c)));
-  };
-  int c = 0;
-#pragma GCC unroll 4
-  for (; c + 16 <= row.columns; c += 16) scaled(c, static_cast<__mmask16>(0xffff));
-  if (c < row.columns) scaled(c, static_cast<__mmask16>((1 << (row.columns - c)) - 1));
+// The values of a row from `column` on times their factors; zero from row.columns on.
+inline Vector Scaled(const float* values, const QuantizedRow& row, int column, __mmask16 mask) {
+  const Vector x = _mm512_maskz_loadu_ps(mask, values + column);
+  return row.factors == nullptr
+             ? x
+             : _mm512_mul_ps(x, _mm512_maskz_loadu_ps(mask, row.factors + column));
+}
+inline __mmask16 ColumnMask(const QuantizedRow& row, int column) {
+  const int left = row.columns - column;
+  return left >= 16 ? static_cast<__mmask16>(0xffff)
+                    : static_cast<__mmask16>(left <= 0 ? 0 : (1 << left) - 1);
 }
 
 // The smallest and the largest value of a row, and 0.
@@ -102,15 +100,19 @@ struct RowRange {
     high = _mm512_max_ps(high, x);
     unfit = _mm512_fmadd_ps(x, _mm512_setzero_ps(), unfit);
   }
+  void Add(const RowRange& other) {
+    low = _mm512_min_ps(low, other.low);
+    high = _mm512_max_ps(high, other.high);
+    unfit = _mm512_add_ps(unfit, other.unfit);
+  }
 };
 
-// Stores a row's Quantization, then its bytes.
+// What turns the values of a row into bytes.
 struct RowScale {
-  uint8_t* bytes;
   Vector factor, zero;
 
-  RowScale(const RowRange& range, const QuantizedRow& row)
-      : bytes(reinterpret_cast<uint8_t*>(row.output)) {
+  // Stores the Quantization of the row.
+  RowScale(const RowRange& range, const QuantizedRow& row) {
     const float smallest = _mm512_reduce_min_ps(range.low);
     const float width = _mm512_reduce_max_ps(range.high) - smallest;
     const float inverse = width > 0 ? 255 / width : 0.0f;
@@ -121,19 +123,50 @@ struct RowScale {
     factor = _mm512_set1_ps(inverse);
     zero = _mm512_set1_ps(static_cast<float>(quantization.zero));
   }
-
-  void Store(Vector x, int column) const {
-    const __m512i q = _mm512_cvtps_epi32(_mm512_fmadd_ps(x, factor, zero));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes + column),
-                     _mm512_cvtusepi32_epi8(_mm512_max_epi32(q, _mm512_setzero_si512())));
-  }
+  __m512i Integers(Vector x) const { return _mm512_cvtps_epi32(_mm512_fmadd_ps(x, factor, zero)); }
 };
 
-inline void QuantizeRow(const float* values, const QuantizedRow& row) {
-  RowRange range;
-  ForEachScaled(values, row, [&](int /*column*/, Vector x) { range.Add(x); });
+// 16 bytes of each in order, at the nearest of 0 and 255 where they are beyond.
+inline __m512i PackBytes(__m512i a, __m512i b, __m512i c, __m512i d) {
+  const __m512i quarters =  // of 4 bytes of a, b, c and d each
+      _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+  return _mm512_permutexvar_epi32(
+      _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), quarters);
+}
+
+// Bytes go to whole steps of 64, those past the columns as those of zeros.
+inline void StoreQuantized(const float* values, const RowRange& range, const QuantizedRow& row) {
   const RowScale scale(range, row);
-  ForEachScaled(values, row, [&](int column, Vector x) { scale.Store(x, column); });
+  auto* bytes = reinterpret_cast<uint8_t*>(row.output);
+  const auto store = [&](int c, auto mask) {
+    __m512i q[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      q[i] = scale.Integers(Scaled(values, row, c + i * 16, mask(c + i * 16)));
+    }
+    _mm512_storeu_si512(bytes + c, PackBytes(q[0], q[1], q[2], q[3]));
+  };
+  int c = 0;
+  for (; c + 64 <= row.columns; c += 64) {
+    store(c, [](int) { return static_cast<__mmask16>(0xffff); });
+  }
+  if (c < row.columns) store(c, [&](int column) { return ColumnMask(row, column); });
+}
+
+inline void QuantizeRow(const float* values, const QuantizedRow& row) {
+  RowRange ranges[2];  // two chains: one alone waits for every step before
+  int c = 0;
+  for (; c + 32 <= row.columns; c += 32) {
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i) {
+      ranges[i].Add(Scaled(values, row, c + i * 16, static_cast<__mmask16>(0xffff)));
+    }
+  }
+  for (; c < row.columns; c += 16) {
+    ranges[0].Add(Scaled(values, row, c, ColumnMask(row, c)));
+  }
+  ranges[0].Add(ranges[1]);
+  StoreQuantized(values, ranges[0], row);
 }
 
 }  // namespace contexture::kernels::mixed::CTX_MIXED_ISA
