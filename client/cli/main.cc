@@ -2,9 +2,12 @@
 
 #include <iostream>
 
+#include "absl/synchronization/mutex.h"
 #include "client/cli/cli.h"
 
 int main(int argc, char** argv) {
+  // As in the server: Debian's Abseil would look for cycles of locks at each of them.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   contexture::cli::Terminal terminal{.in = std::cin,
                                      .out = std::cout,
                                      .err = std::cerr,
