@@ -62,11 +62,12 @@ inline void MultiplyBlock(const BlockInput& input, const uint16_t* panel,
 template <typename Body>
 inline void ForEachBlock(int rows, const Body& body) {
   const int blocks = (rows + kMaxRows - 1) / kMaxRows;
-  int row = 0;
-  for (int block = 0; block < blocks; ++block) {
-    const int end = static_cast<int>(static_cast<long>(rows) * (block + 1) / blocks);
-    body(row, end - row);
-    row = end;
+  if (blocks == 0) return;
+  const int height = rows / blocks, higher = rows % blocks;  // so many have a row more
+  for (int block = 0, row = 0; block < blocks; ++block) {
+    const int block_rows = height + (block < higher ? 1 : 0);
+    body(row, block_rows);
+    row += block_rows;
   }
 }
 
