@@ -1,6 +1,6 @@
 // What the int8 kernels of all instruction sets do with integer sums and with rows to be quantized:
-// the same float operations in the same order, so the same bits. Included after avx512_gemm_inl.h
-// once per instruction set; no include guard on purpose.
+// the same float operations in the same order, so the same bits. Included by each translation unit
+// that quantizes, with CTX_MIXED_ISA set to its namespace; no include guard on purpose.
 
 namespace contexture::kernels::mixed::CTX_MIXED_ISA {
 

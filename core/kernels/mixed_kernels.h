@@ -93,7 +93,8 @@ struct FloatOutput {
   bool accumulate;
 };
 
-// output = norm(input + bias + residual) * gamma + beta, as floats and as activations.
+// output = norm(input + bias + residual) * gamma + beta, as floats and as activations. `output` may
+// be `input` or `residual` where both have the same stride.
 struct NormArgs {
   kernels::NormArgs norm;
   uint16_t* activations;  // null: as floats alone

@@ -211,7 +211,7 @@ TEST_P(MixedTest, NormEqualsReferenceAsFloatsAndActivations) {
 // rows of any width.
 TEST_P(MixedTest, NormKeepsTheSumAndTakesRowsOfAnyStride) {
   for (int size : {36, 384}) {
-    const int rows = 3, input_stride = RoundUpToPanel(size), stride = RowStride(format(), size);
+    const int rows = 9, input_stride = RoundUpToPanel(size), stride = RowStride(format(), size);
     const auto input = RandomFloats(rows * input_stride, 1), gamma = RandomFloats(size, 4);
     const auto bias = RandomFloats(size, 3);
     for (const bool mean : {false, true}) {
@@ -238,6 +238,40 @@ TEST_P(MixedTest, NormKeepsTheSumAndTakesRowsOfAnyStride) {
                     5 * kElementwiseTolerance);
         EXPECT_NEAR(values[i], want[i], Allowed(want[i]));
       }
+    }
+  }
+}
+
+TEST_P(MixedTest, ANormedRowIsTheSameAloneAndAmongOthers) {
+  for (int size : {36, 96, 384}) {
+    const int rows = 9, stride = RowStride(format(), size);
+    const auto input = RandomFloats(rows * size, 1), residual = RandomFloats(rows * size, 2);
+    const auto bias = RandomFloats(size, 3), gamma = RandomFloats(size, 4);
+    AlignedBuffer<float> together(rows * size), alone(rows * size);
+    AlignedBuffer<uint16_t> row_together(static_cast<size_t>(rows) * stride);
+    AlignedBuffer<uint16_t> row_alone(static_cast<size_t>(rows) * stride);
+    const auto norm = [&](int first, int count, AlignedBuffer<float>& output,
+                          AlignedBuffer<uint16_t>& activations) {
+      const kernels::NormArgs args = {input.data() + first * size,
+                                      bias.data(),
+                                      residual.data() + first * size,
+                                      gamma.data(),
+                                      bias.data(),
+                                      output.data() + first * size,
+                                      count,
+                                      size,
+                                      1e-12f};
+      const float* factors = format() == Format::kInt8 ? gamma.data() : nullptr;
+      GetKernels()->norm(format(), {args, activations.data() + first * stride, stride,
+                                    LowOffset(format(), size), factors});
+    };
+    norm(0, rows, together, row_together);
+    for (int row = 0; row < rows; ++row) {
+      norm(row, 1, alone, row_alone);
+      ASSERT_EQ(std::memcmp(&alone[row * size], &together[row * size], size * sizeof(float)), 0);
+      ASSERT_EQ(std::memcmp(&row_alone[row * stride], &row_together[row * stride],
+                            stride * sizeof(uint16_t)),
+                0);
     }
   }
 }
