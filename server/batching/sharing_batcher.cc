@@ -39,7 +39,8 @@ bool MayWaitFor(const Flight& flight, const Task& task) {
          flight.deadline <= task.deadline && flight.traffic_class <= task.traffic_class;
 }
 
-constexpr TaskReport kNotComputed = {.cached = true};
+constexpr TaskReport kFromCache = {.cached = true};
+constexpr TaskReport kJoined = {.cached = true, .joined = true};
 
 class SharingBatcher final : public Batcher {
  public:
@@ -177,7 +178,7 @@ absl::Status SharingBatcher::Schedule(std::vector<Task>& tasks) {
   metrics_.RecordSharing(Sharing::kCached, static_cast<int64_t>(sorted.cached.size()));
   for (auto& [task, outputs] : sorted.cached) {
     RestoreOutputs(*outputs, task.outputs, task.output_length());
-    std::move(task.done)(absl::OkStatus(), kNotComputed);
+    std::move(task.done)(absl::OkStatus(), kFromCache);
   }
   return absl::OkStatus();
 }
@@ -211,8 +212,7 @@ void SharingBatcher::OnDone(const std::shared_ptr<Flight>& flight, absl::Status 
     if (outputs != nullptr) RestoreOutputs(*outputs, task.outputs, flight->length);
     const absl::Status& result = status.ok() && outputs == nullptr ? copied : status;
     std::move(task.done)(
-        HasLeft(task) ? absl::CancelledError("the caller cancelled the request") : result,
-        kNotComputed);
+        HasLeft(task) ? absl::CancelledError("the caller cancelled the request") : result, kJoined);
   }
 }
 
@@ -251,7 +251,7 @@ void SharingBatcher::Replace(Flight& flight) {
       refused.emplace_back(std::move(tasks.front()), scheduled);
     }
   }
-  for (auto& [task, why] : refused) std::move(task.done)(why, kNotComputed);
+  for (auto& [task, why] : refused) std::move(task.done)(why, kJoined);
 }
 
 }  // namespace

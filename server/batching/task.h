@@ -28,6 +28,7 @@ struct TaskReport {
   int batch_sequences = 0;
   int batch_tokens = 0;
   bool cached = false;     // not computed for this task: see NewSharingBatcher
+  bool joined = false;     // of those: it waited for the computation of an equal task
   SpanContext batch = {};  // the span of its batch, where a call in it is traced
 };
 

@@ -188,8 +188,9 @@ void EncodeCall::RecordUsage(const TaskReport& report, int tokens) {
   if (report.batch_tokens > 0) {
     compute_share_ += report.compute_time * tokens / report.batch_tokens;
   }
+  if (report.cached) return;
   if (report.queue_time >= longest_wait_.queue_time) longest_wait_ = report;
-  if (report.cached || !batches_.insert(report.compute_time).second) return;
+  if (!batches_.insert(report.compute_time).second) return;
   compute_time_ += report.compute_time;
   if (job_.caller.trace != nullptr && report.compute_time > absl::ZeroDuration()) {
     TraceCompute(*job_.caller.trace, report, backend_.model);

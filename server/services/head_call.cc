@@ -160,6 +160,7 @@ void HeadCall::OnTaskDone(absl::Status status, const TaskReport& report, Outcome
   {
     absl::MutexLock lock(&mutex_);
     Tally(report, static_cast<int>(outcome.tokens));
+    any_waited_ |= !report.cached || report.joined;
     if (IsRequestWide(status.code()) && request_status_.ok()) request_status_ = status;
   }
   outcome.cached = report.cached;
@@ -169,18 +170,18 @@ void HeadCall::OnTaskDone(absl::Status status, const TaskReport& report, Outcome
 
 void HeadCall::OnAllDone() {
   absl::Status status;
-  bool any_computed = false, scheduled = false;
+  bool any_waited = false, scheduled = false;
   {
     absl::MutexLock lock(&mutex_);
     status = request_status_;
-    any_computed = !tally_.longest_wait().cached;
+    any_waited = any_waited_;
   }
   // On a worker's thread: no exception may leave.
   if (status.ok()) {
     status = WithoutExceptions([&]() -> absl::Status {
       const int64_t tokens = MergeTokens(outcomes_);
       if (tokens == 0) return Merge(outcomes_);
-      CTX_RETURN_IF_ERROR(ScheduleMerge(tokens, any_computed));
+      CTX_RETURN_IF_ERROR(ScheduleMerge(tokens, any_waited));
       scheduled = true;
       return absl::OkStatus();
     });
@@ -188,14 +189,14 @@ void HeadCall::OnAllDone() {
   if (!scheduled) Finish(std::move(status));
 }
 
-absl::Status HeadCall::ScheduleMerge(int64_t tokens, bool any_computed) {
+absl::Status HeadCall::ScheduleMerge(int64_t tokens, bool any_waited) {
   Task task;
   task.work = [call = shared_from_this()](const Engine&, Workspace&) {
     return call->Merge(call->outcomes_);
   };
   task.work_tokens = tokens;
-  // Else all was cached and nothing has been admitted.
-  task.takes_place = any_computed;
+  // Else all came from the cache: the queue has admitted nothing of the call yet.
+  task.takes_place = any_waited;
   task.waits_since = scheduled_;
   task.deadline = terms_.deadline;
   task.cancelled = terms_.cancelled;

@@ -130,7 +130,7 @@ class HeadCall : public std::enable_shared_from_this<HeadCall> {
   void OnTaskDone(absl::Status status, const TaskReport& report, Outcome& outcome);
   void Tally(const TaskReport& report, int tokens) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnAllDone();
-  absl::Status ScheduleMerge(int64_t tokens, bool any_computed);
+  absl::Status ScheduleMerge(int64_t tokens, bool any_waited);
   void Finish(absl::Status status);
   void Complete(absl::Status status);
   void RecordItems(absl::StatusCode request_code) const;
@@ -145,6 +145,7 @@ class HeadCall : public std::enable_shared_from_this<HeadCall> {
   absl::Mutex mutex_;
   absl::Status request_status_ ABSL_GUARDED_BY(mutex_);  // a fault of all tasks
   UsageTally tally_ ABSL_GUARDED_BY(mutex_);
+  bool any_waited_ ABSL_GUARDED_BY(mutex_) = false;  // a task: in the queue, or for an equal one
 };
 
 // FAILED_PRECONDITION: MODEL has no such head. Its index in EncoderConfig::heads.

@@ -13,8 +13,9 @@ class UsageTally {
   // A task of TOKENS tokens. Whether it is the first of its batch.
   bool Add(const TaskReport& report, int tokens) {
     if (report.batch_tokens > 0) share_ += report.compute_time * tokens / report.batch_tokens;
+    if (report.cached) return false;
     if (report.queue_time >= longest_wait_.queue_time) longest_wait_ = report;
-    if (report.cached || !batches_.insert(report.compute_time).second) return false;
+    if (!batches_.insert(report.compute_time).second) return false;
     compute_time_ += report.compute_time;
     return report.compute_time > absl::ZeroDuration();
   }

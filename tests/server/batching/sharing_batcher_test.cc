@@ -89,6 +89,7 @@ TEST_F(SharingBatcherTest, EqualSequencesInFlightAreComputedOnce) {
   EXPECT_EQ(second.Await().value, 3.0f);
   EXPECT_FALSE(first.Await().report.cached);
   EXPECT_TRUE(second.Await().report.cached);
+  EXPECT_TRUE(second.Await().report.joined);
   EXPECT_FALSE(other.Await().report.cached);
   batcher_->Drain();
   EXPECT_THAT(engine_.batches(), ElementsAre(_, SizeIs(2)));
@@ -279,6 +280,7 @@ TEST_F(SharingBatcherTest, KeptResultsAreGivenAtOnce) {
   EXPECT_EQ(again.answers(), 1);
   EXPECT_EQ(again.Await().value, 7.0f);
   EXPECT_TRUE(again.Await().report.cached);
+  EXPECT_FALSE(again.Await().report.joined);
   EXPECT_EQ(shared(Sharing::kCached), 1);
   EXPECT_GT(metrics_.totals().cache_bytes, 0);
   engine_.Resume();

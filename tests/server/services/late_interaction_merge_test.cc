@@ -1,12 +1,15 @@
 // How the answers of ScoreLateInteraction come to be once the vectors are there.
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 
+#include "absl/memory/memory.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/batching/batch_runner.h"
+#include "server/batching/sharing_batcher.h"
 #include "server/services/score_late_interaction_call.h"
 #include "tests/server/batching/batching_fakes.h"
 #include "tests/server/services/late_interaction_fakes.h"
@@ -26,7 +29,9 @@ using ::testing::HasSubstr;
 class KeepingBatcher final : public Batcher {
  public:
   absl::Status Schedule(std::vector<Task>& tasks) override {
+    if (tasks.empty()) return absl::OkStatus();
     if (!refusal.ok()) return refusal;
+    if (full && !tasks[0].takes_place) return absl::ResourceExhaustedError("the queue is full");
     for (Task& task : tasks) kept.push_back({.task = std::move(task)});
     tasks.clear();
     return absl::OkStatus();
@@ -37,7 +42,8 @@ class KeepingBatcher final : public Batcher {
   QueueRecord waiting() const override { return {}; }
   CostModel CostsOf(const ModelGeneration& model) const override { return model.costs; }
 
-  absl::Status refusal;
+  absl::Status refusal;  // of everything
+  bool full = false;     // for what was not admitted before
   std::vector<QueuedTask> kept;
 };
 
@@ -56,7 +62,7 @@ class WatchedClock final : public Clock {
   const Clock& clock_;
 };
 
-// A call of two documents whose tasks are run batch by batch.
+// Calls of two documents whose tasks are run batch by batch.
 class MergeTest : public ::testing::Test {
  protected:
   MergeTest() {
@@ -73,14 +79,21 @@ class MergeTest : public ::testing::Test {
     for (uint32_t id : {20, 21}) request_.add_documents()->mutable_token_ids()->add_ids(id);
     request_.set_bypass_cache(true);
   }
-  void Start() {
-    ScoreLateInteractionCall::Start({backend_, model_},
-                                    {.request = &request_,
-                                     .response = &response_,
-                                     .deadline = clock_.Now() + absl::Seconds(10),
-                                     .cancelled = cancelled_,
-                                     .memory = &memory_,
-                                     .done = [this](absl::Status status) { answer_ = status; }});
+  // What a call gets.
+  struct Reply {
+    MemoryLease memory;
+    v1::ScoreLateInteractionResponse response;
+    std::optional<absl::Status> status;
+  };
+  void Start() { Start(reply_); }
+  void Start(Reply& reply) {
+    ScoreLateInteractionCall::Start(
+        {backend_, model_}, {.request = &request_,
+                             .response = &reply.response,
+                             .deadline = clock_.Now() + absl::Seconds(10),
+                             .cancelled = cancelled_,
+                             .memory = &reply.memory,
+                             .done = [&reply](absl::Status status) { reply.status = status; }});
   }
   // Runs what waits, and a sequence of another call after it.
   void RunBatch(absl::AnyInvocable<void() &&> neighbour_done = [] {}) {
@@ -88,7 +101,7 @@ class MergeTest : public ::testing::Test {
     neighbour.model = model_->generation;
     neighbour.ids = {7};
     neighbour.done = [&](absl::Status, const TaskReport&) { std::move(neighbour_done)(); };
-    std::vector<QueuedTask> batch = std::exchange(batcher_.kept, {});
+    std::vector<QueuedTask> batch = std::exchange(batcher_->kept, {});
     batch.push_back({.task = std::move(neighbour)});
     runner_.Run(batch);
   }
@@ -97,8 +110,8 @@ class MergeTest : public ::testing::Test {
   // time while it does, and returns how often it read it.
   int MultiplyMany(int n, std::function<void()> intervene) {
     while (request_.documents_size() < 22) *request_.add_documents() = request_.documents(0);
-    response_.Clear();
-    answer_.reset();
+    reply_.response.Clear();
+    reply_.status.reset();
     Start();
     RunBatch();
     int reads = 0;
@@ -114,39 +127,39 @@ class MergeTest : public ::testing::Test {
   WatchedClock watched_clock_{clock_};
   ServerMetrics metrics_;
   ModelRegistry models_;
-  KeepingBatcher batcher_;
+  KeepingBatcher* const batcher_ = new KeepingBatcher;  // of sharing_
+  const std::unique_ptr<Batcher> sharing_ =
+      NewSharingBatcher(absl::WrapUnique(batcher_), /*cache_bytes=*/1 << 20, metrics_.batcher());
   TokenizerPool pool_{{}};
   MemoryBudget budget_{1 << 20};
   StreamGate gate_{[](TrafficClass) { return false; }};
-  const SharedBackend backend_{models_, batcher_, pool_, budget_, gate_, watched_clock_, metrics_};
+  const SharedBackend backend_{models_, *sharing_, pool_, budget_, gate_, watched_clock_, metrics_};
   const test_support::FakeTokenizer tokenizer_;
   ModelRegistry::Model model_;
   BatchRunner runner_{{.clock = clock_, .metrics = metrics_.batcher()}, /*worker=*/0, 64};
-  MemoryLease memory_;
   v1::ScoreLateInteractionRequest request_;
-  v1::ScoreLateInteractionResponse response_;
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
-  std::optional<absl::Status> answer_;
+  Reply reply_;
 };
 
 TEST_F(MergeTest, NeighboursInTheBatchAreAnsweredBeforeVectorsAreMultiplied) {
   Start();
-  ASSERT_EQ(batcher_.kept.size(), 3u);
+  ASSERT_EQ(batcher_->kept.size(), 3u);
   bool neighbour_answered = false;
   RunBatch([&] { neighbour_answered = true; });
   EXPECT_TRUE(neighbour_answered);
-  EXPECT_FALSE(answer_.has_value());
-  ASSERT_EQ(batcher_.kept.size(), 1u);
-  const Task& merge = batcher_.kept[0].task;
+  EXPECT_FALSE(reply_.status.has_value());
+  ASSERT_EQ(batcher_->kept.size(), 1u);
+  const Task& merge = batcher_->kept[0].task;
   EXPECT_TRUE(merge.work);
   EXPECT_GT(merge.work_tokens, 0);
   EXPECT_TRUE(merge.takes_place);
   EXPECT_EQ(merge.waits_since, clock_.Now());
   RunBatch();
-  ASSERT_TRUE(answer_.has_value());
-  EXPECT_THAT(*answer_, test_support::IsOk());
-  ASSERT_EQ(response_.results_size(), 2);
-  for (const v1::RankedDocument& result : response_.results()) {
+  ASSERT_TRUE(reply_.status.has_value());
+  EXPECT_THAT(*reply_.status, test_support::IsOk());
+  ASSERT_EQ(reply_.response.results_size(), 2);
+  for (const v1::RankedDocument& result : reply_.response.results()) {
     EXPECT_FLOAT_EQ(result.score(),
                     Score({5, kMaskId, kMaskId, kMaskId, kMaskId, kMaskId}, {20 + result.index()}));
   }
@@ -157,9 +170,9 @@ TEST_F(MergeTest, CancelledCallIsNotMultiplied) {
   RunBatch();
   *cancelled_ = true;
   RunBatch();
-  ASSERT_TRUE(answer_.has_value());
-  EXPECT_THAT(*answer_, StatusIs(absl::StatusCode::kCancelled, HasSubstr("caller")));
-  EXPECT_EQ(response_.results_size(), 0);
+  ASSERT_TRUE(reply_.status.has_value());
+  EXPECT_THAT(*reply_.status, StatusIs(absl::StatusCode::kCancelled, HasSubstr("caller")));
+  EXPECT_EQ(reply_.response.results_size(), 0);
 }
 
 TEST_F(MergeTest, CallPastItsDeadlineIsNotMultiplied) {
@@ -167,37 +180,100 @@ TEST_F(MergeTest, CallPastItsDeadlineIsNotMultiplied) {
   RunBatch();
   clock_.Advance(absl::Seconds(10));
   RunBatch();
-  ASSERT_TRUE(answer_.has_value());
-  EXPECT_THAT(*answer_, StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("deadline")));
-  EXPECT_EQ(response_.results_size(), 0);
+  ASSERT_TRUE(reply_.status.has_value());
+  EXPECT_THAT(*reply_.status, StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("deadline")));
+  EXPECT_EQ(reply_.response.results_size(), 0);
 }
 
 TEST_F(MergeTest, CallThatIsCancelledWhileItIsMultipliedStopsThere) {
   const int reads = MultiplyMany(0, {});
-  EXPECT_EQ(response_.results_size(), 22);
+  EXPECT_EQ(reply_.response.results_size(), 22);
   EXPECT_GE(reads, 22);
   const int until = MultiplyMany(reads - 11, [this] { *cancelled_ = true; });
   EXPECT_LT(until, reads);
-  ASSERT_TRUE(answer_.has_value());
-  EXPECT_THAT(*answer_, StatusIs(absl::StatusCode::kCancelled, HasSubstr("caller")));
-  EXPECT_EQ(response_.results_size(), 0);
+  ASSERT_TRUE(reply_.status.has_value());
+  EXPECT_THAT(*reply_.status, StatusIs(absl::StatusCode::kCancelled, HasSubstr("caller")));
+  EXPECT_EQ(reply_.response.results_size(), 0);
 }
 
 TEST_F(MergeTest, CallWhoseDeadlinePassesWhileItIsMultipliedStopsThere) {
   const int reads = MultiplyMany(0, {});
   const int until = MultiplyMany(reads - 11, [this] { clock_.Advance(absl::Seconds(10)); });
   EXPECT_LT(until, reads);
-  ASSERT_TRUE(answer_.has_value());
-  EXPECT_THAT(*answer_, StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("deadline")));
-  EXPECT_EQ(response_.results_size(), 0);
+  ASSERT_TRUE(reply_.status.has_value());
+  EXPECT_THAT(*reply_.status, StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("deadline")));
+  EXPECT_EQ(reply_.response.results_size(), 0);
 }
 
 TEST_F(MergeTest, CallWhoseProductsAreRefusedFailsWithTheRefusal) {
   Start();
-  batcher_.refusal = absl::UnavailableError("the batcher stops");
+  batcher_->refusal = absl::UnavailableError("the batcher stops");
   RunBatch();
-  ASSERT_TRUE(answer_.has_value());
-  EXPECT_THAT(*answer_, StatusIs(absl::StatusCode::kUnavailable, HasSubstr("stops")));
+  ASSERT_TRUE(reply_.status.has_value());
+  EXPECT_THAT(*reply_.status, StatusIs(absl::StatusCode::kUnavailable, HasSubstr("stops")));
+}
+
+// Its tasks hold no place in the queue, but another call's did for them.
+TEST_F(MergeTest, CallWhoseTasksAllJoinedIsNotRefused) {
+  request_.set_bypass_cache(false);
+  Reply joined;
+  Start();
+  Start(joined);
+  ASSERT_EQ(batcher_->kept.size(), 3u) << "the second call computes nothing of its own";
+  batcher_->full = true;
+  RunBatch();
+  ASSERT_EQ(batcher_->kept.size(), 2u);
+  for (const QueuedTask& merge : batcher_->kept) EXPECT_TRUE(merge.task.takes_place);
+  RunBatch();
+  for (Reply* reply : {&reply_, &joined}) {
+    ASSERT_TRUE(reply->status.has_value());
+    EXPECT_THAT(*reply->status, test_support::IsOk());
+    ASSERT_EQ(reply->response.results_size(), 2);
+    EXPECT_EQ(reply->response.results(0).score(), reply_.response.results(0).score());
+  }
+  EXPECT_FALSE(reply_.response.results(0).cached());
+  EXPECT_TRUE(joined.response.results(0).cached());
+}
+
+TEST_F(MergeTest, CallWhoseVectorsAreAllCachedIsAdmittedWithItsProducts) {
+  request_.set_bypass_cache(false);
+  Start();
+  RunBatch();
+  RunBatch();
+  Reply cached, refused;
+  Start(cached);
+  ASSERT_EQ(batcher_->kept.size(), 1u);
+  EXPECT_TRUE(batcher_->kept[0].task.work);
+  EXPECT_FALSE(batcher_->kept[0].task.takes_place);
+  RunBatch();
+  ASSERT_TRUE(cached.status.has_value());
+  EXPECT_THAT(*cached.status, test_support::IsOk());
+  EXPECT_EQ(cached.response.usage().cached_token_count(), cached.response.usage().token_count());
+  batcher_->full = true;
+  Start(refused);
+  EXPECT_TRUE(batcher_->kept.empty());
+  ASSERT_TRUE(refused.status.has_value());
+  EXPECT_THAT(*refused.status, StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("full")));
+}
+
+// One vector of three is computed, and its batch does not wait at all.
+TEST_F(MergeTest, CallOfWhichOneVectorIsComputedIsNotRefused) {
+  request_.set_bypass_cache(false);
+  Start();
+  RunBatch();
+  RunBatch();
+  request_.mutable_documents(1)->mutable_token_ids()->set_ids(0, 22);
+  Reply mixed;
+  Start(mixed);
+  ASSERT_EQ(batcher_->kept.size(), 1u);
+  EXPECT_FALSE(batcher_->kept[0].task.work);
+  batcher_->full = true;
+  RunBatch();
+  ASSERT_EQ(batcher_->kept.size(), 1u);
+  EXPECT_TRUE(batcher_->kept[0].task.takes_place);
+  RunBatch();
+  ASSERT_TRUE(mixed.status.has_value());
+  EXPECT_THAT(*mixed.status, test_support::IsOk());
 }
 
 // Where a token of the model costs more than all products, these are not worth a wait.
@@ -210,9 +286,9 @@ TEST_F(MergeTest, FewProductsAreComputedAtOnce) {
   model_ = std::make_shared<const ServedModel>(std::move(model));
   Start();
   RunBatch();
-  EXPECT_TRUE(batcher_.kept.empty());
-  ASSERT_TRUE(answer_.has_value());
-  EXPECT_EQ(response_.results_size(), 2);
+  EXPECT_TRUE(batcher_->kept.empty());
+  ASSERT_TRUE(reply_.status.has_value());
+  EXPECT_EQ(reply_.response.results_size(), 2);
 }
 
 }  // namespace
