@@ -69,8 +69,7 @@ void BatchRunner::RunWork(QueuedTask& task) {
   absl::Status status = WithoutExceptions(
       [&] { return std::move(task.task.work)(*model.engine, *model.workspaces[worker_]); });
   report.compute_time = context_.clock.Now() - start;
-  Record(absl::MakeConstSpan(&task, 1),
-         {.sequences = 1, .tokens = tokens, .compute_time = report.compute_time});
+  Record(absl::MakeConstSpan(&task, 1), {.tokens = tokens, .compute_time = report.compute_time});
   std::move(task.task.done)(std::move(status), report);
 }
 

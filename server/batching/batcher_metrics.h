@@ -7,9 +7,9 @@
 
 namespace contexture {
 
-// What a batch was, for the metrics and the cost model.
+// What a batch was, or work that shares none, for the metrics and the cost model.
 struct BatchRecord {
-  int64_t sequences = 0;
+  int64_t sequences = 0;  // 0: such work
   int64_t tokens = 0;
   int64_t squares = 0;  // sum of the squared lengths
   absl::Duration compute_time = absl::ZeroDuration();
@@ -37,7 +37,7 @@ class BatcherMetrics {
   virtual ~BatcherMetrics() = default;
   // What waits now, after each change.
   virtual void SetQueue(const QueueRecord& queue) = 0;
-  // A batch was computed, whatever came of it.
+  // A batch or other work was computed, whatever came of it.
   virtual void RecordBatch(const BatchRecord& batch) = 0;
   // A task waited this long for the start of its batch.
   virtual void RecordQueueTime(absl::Duration queue_time) = 0;

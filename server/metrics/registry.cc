@@ -47,14 +47,16 @@ constexpr MetricName kSharing = {
 constexpr MetricName kCacheBytes = {"contexture_cache_bytes", "Memory of the cache of results."};
 constexpr MetricName kAbandoned = {"contexture_abandoned_tokens_total",
                                    "Tokens computed for callers who had left meanwhile."};
-constexpr MetricName kBatchItems = {"contexture_batch_items", "Inputs computed together."};
+constexpr MetricName kBatchItems = {"contexture_batch_items",
+                                    "Inputs computed together; without work that is no sequence."};
 constexpr MetricName kHelpedBatches = {"contexture_helped_batches_total",
                                        "Batches that several workers computed together."};
-constexpr MetricName kBatchTokens = {"contexture_batch_tokens", "Tokens computed together."};
+constexpr MetricName kBatchTokens = {"contexture_batch_tokens",
+                                     "Tokens computed together, of the same batches."};
 constexpr MetricName kQueueDuration = {"contexture_queue_duration_seconds",
                                        "Time an input waited for the start of its batch."};
 constexpr MetricName kComputeDuration = {"contexture_compute_duration_seconds",
-                                         "Time to compute one batch."};
+                                         "Time to compute one batch, or other work."};
 constexpr MetricName kPadding = {
     "contexture_batch_padding_tokens_total",
     "Padding tokens computed: always 0, because sequences of any lengths are computed end to end. "
@@ -105,9 +107,10 @@ class PrometheusBatcherMetrics final : public BatcherMetrics {
   void RecordBatch(const BatchRecord& batch) override {
     compute_nanoseconds_ += absl::ToInt64Nanoseconds(batch.compute_time);
     tokens_.Increment(static_cast<double>(batch.tokens));
+    compute_.Observe(absl::ToDoubleSeconds(batch.compute_time));
+    if (batch.sequences == 0) return;
     batch_items_.Observe(static_cast<double>(batch.sequences));
     batch_tokens_.Observe(static_cast<double>(batch.tokens));
-    compute_.Observe(absl::ToDoubleSeconds(batch.compute_time));
     if (batch.helped) helped_batches_.Increment();
   }
   void RecordQueueTime(absl::Duration time) override {

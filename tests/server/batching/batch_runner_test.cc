@@ -194,6 +194,8 @@ TEST_F(BatchRunnerTest, WorkOfItsOwnRunsBesideSequencesAndKeepsItsStatus) {
   EXPECT_EQ(answer.report.batch_tokens, 70);
   ASSERT_THAT(metrics_.totals().batches, SizeIs(2));
   EXPECT_EQ(metrics_.totals().batches[1].tokens, 70);
+  EXPECT_EQ(metrics_.totals().batches[1].sequences, 0) << "it is not one of the batches";
+  EXPECT_EQ(metrics_.totals().batches[1].compute_time, absl::Seconds(3));
 }
 
 TEST_F(BatchRunnerTest, WorkThatThrowsFailsWithoutNamingWhy) {

@@ -192,6 +192,15 @@ TEST(ServerMetricsTest, BatcherRecordsIntoIt) {
           Pair("contexture_expired_items_total", 2), Pair("contexture_cancelled_items_total", 7)));
 }
 
+TEST(ServerMetricsTest, WorkThatIsNoSequenceTakesTimeAndIsNoBatch) {
+  ServerMetrics metrics;
+  metrics.batcher().RecordBatch({.tokens = 70, .compute_time = absl::Milliseconds(125)});
+  EXPECT_THAT(NonZeroSamples(metrics),
+              UnorderedElementsAre(Pair("contexture_tokens_total", 70),
+                                   Pair("contexture_compute_duration_seconds_count", 1),
+                                   Pair("contexture_compute_duration_seconds_sum", 0.125)));
+}
+
 TEST(ServerMetricsTest, StateIsShown) {
   ServerMetrics metrics;
   metrics.SetWorkers(6);
