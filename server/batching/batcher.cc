@@ -140,7 +140,9 @@ absl::Status ThreadedBatcher::Schedule(std::vector<Task>& tasks) {
   if (tasks.front().model == nullptr) return absl::InternalError("a task has no model");
   const absl::Duration now = context_.clock.Now();
   absl::MutexLock lock(&mutex_);
-  // A drain waits for it: the task that it follows is not counted as answered yet.
+  // A drain waits for it as long as the task that it follows is not counted as answered yet. Where
+  // that one is from the cache nothing is counted, and Drain may be over: whoever drains lets calls
+  // end first.
   const bool drains = draining_ && !tasks.front().takes_place;
   if (drains || stopping_) return absl::UnavailableError("the server is draining");
   // Forget may have come before there was anything to forget.
