@@ -21,10 +21,10 @@ enum class EntityAggregation {
 
 // A token that is no special one, and its place.
 struct LabelledToken {
-  uint32_t index = 0;              // in the sequence
-  uint32_t begin = 0, end = 0;     // bytes of the text
-  bool continues_word = false;     // it is not the first token of its word
-  absl::Span<const float> scores;  // [labels], a softmax
+  uint32_t index = 0;                   // in the sequence
+  uint32_t begin = 0, end = 0;          // bytes of the text
+  bool continues_word = false;          // it is not the first token of its word
+  absl::Span<const float> scores = {};  // [labels], a softmax
 };
 
 struct Entity {

@@ -25,8 +25,8 @@ struct HeadJob {
   const Request* request = nullptr;  // both must stay valid until `done` is called
   Response* response = nullptr;
   absl::Duration deadline = absl::InfiniteDuration();  // on the backend's clock
-  std::shared_ptr<const std::atomic<bool>> cancelled;
-  Caller caller;
+  std::shared_ptr<const std::atomic<bool>> cancelled = nullptr;
+  Caller caller = {};
   MemoryLease* memory = nullptr;  // as long as the response
   // Called exactly once, from any thread, with the status of the whole request; must not block.
   absl::AnyInvocable<void(absl::Status) &&> done;
@@ -62,7 +62,7 @@ class HeadCall : public std::enable_shared_from_this<HeadCall> {
  protected:
   // What holds for all items.
   struct HeadPlan {
-    RequestPlan request;  // `outputs` is unused
+    RequestPlan request = {};  // `outputs` is unused
     bool bypass_cache = false;
     int num_items = 0;
     int64_t answer_bytes_per_item = 0;  // beside what Item::answer_bytes says
