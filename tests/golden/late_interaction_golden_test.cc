@@ -131,7 +131,9 @@ class LateInteractionGoldenTest : public testing::TestWithParam<std::string> {
         ASSERT_FALSE(result.has_status()) << result.status().message();
         const float wanted = expected[q * documents.size() + result.index()];
         EXPECT_NEAR(result.score(), wanted, allowed) << q << " " << result.index();
-        if (i > 0) EXPECT_LE(result.score(), response.results(i - 1).score());
+        if (i > 0) {
+          EXPECT_LE(result.score(), response.results(i - 1).score());
+        }
         worst_score_ = std::max(worst_score_, std::abs(double{result.score()} - wanted));
       }
     }
