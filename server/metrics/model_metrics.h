@@ -19,11 +19,11 @@ enum class ModelChange { kLoad, kReplace, kUnload };
 
 // What is shown of a served model.
 struct ModelFacts {
-  std::string model;       // the name that clients use
-  std::string model_type;  // "bert"
-  std::string precision;   // "f32"
-  std::string isa;         // "avx512"
-  std::string fingerprint;
+  std::string model = {};       // the name that clients use
+  std::string model_type = {};  // "bert"
+  std::string precision = {};   // "f32"
+  std::string isa = {};         // "avx512"
+  std::string fingerprint = {};
   double min_cosine = 1.0;      // to f32 on the built-in probes
   double max_difference = 0.0;  // the same
 };

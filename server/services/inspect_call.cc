@@ -27,9 +27,9 @@ void InspectCall::Prepare() {
   task.cancelled = job_.cancelled;
   SetCaller(job_.caller, task);
   ScheduleWork(backend_, std::move(task), *job_.response->mutable_usage(),
-               [self = shared_from_this()](absl::Status status) {
+               [self = shared_from_this()](absl::Status computed) {
                  self->job_.response->mutable_usage()->set_token_count(self->input_.ids.size());
-                 std::move(self->job_.done)(std::move(status));
+                 std::move(self->job_.done)(std::move(computed));
                });
 }
 

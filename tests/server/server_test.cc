@@ -184,7 +184,7 @@ TEST(ServerTest, DrainAnswersEverythingAdmitted) {
   absl::SleepFor(absl::Milliseconds(300));  // gRPC begins to shut down; it need not have
   server.engine().Resume();
   drain.join();
-  for (auto& call : calls) call.join();
+  for (auto& thread : calls) thread.join();
   EXPECT_EQ(answered, 20);
 }
 

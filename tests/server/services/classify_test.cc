@@ -58,7 +58,9 @@ TEST_F(ClassifyTest, LabelsComeWithTheirSoftmaxFromTheHighestToTheLowest) {
     EXPECT_EQ(label.label(), (std::vector<std::string>{"good", "bad", "neither"})[label.id()]);
     EXPECT_NEAR(label.score(), std::exp(FakeLogit({5, 6}, static_cast<int>(label.id()))) / sum,
                 1e-6);
-    if (i > 0) EXPECT_LE(label.score(), result.labels(i - 1).score());
+    if (i > 0) {
+      EXPECT_LE(label.score(), result.labels(i - 1).score());
+    }
     total += label.score();
   }
   EXPECT_NEAR(total, 1.0, 1e-6);
@@ -225,7 +227,9 @@ TEST_F(RerankTest, DocumentsComeFromTheHighestScoreToTheLowest) {
     const v1::RankedDocument& result = response_.results(i);
     const double logit = Logit(3, result.index() + 1);
     EXPECT_NEAR(result.score(), 1 / (1 + std::exp(-logit)), 1e-6);
-    if (i > 0) EXPECT_LE(result.score(), response_.results(i - 1).score());
+    if (i > 0) {
+      EXPECT_LE(result.score(), response_.results(i - 1).score());
+    }
     EXPECT_EQ(result.token_count(), 5u);
     seen[result.index()] = true;
   }

@@ -58,7 +58,9 @@ TEST_F(LateInteractionTest, DocumentsComeInTheOrderOfTheirScores) {
     EXPECT_FLOAT_EQ(result.score(),
                     Score({5, 6, 7, kMaskId, kMaskId, kMaskId}, documents[result.index()]));
     EXPECT_EQ(result.token_count(), documents[result.index()].size());
-    if (i > 0) EXPECT_LE(result.score(), response_.results(i - 1).score());
+    if (i > 0) {
+      EXPECT_LE(result.score(), response_.results(i - 1).score());
+    }
   }
   EXPECT_EQ(response_.query_token_count(), 6u);
   EXPECT_FALSE(response_.query_truncated());

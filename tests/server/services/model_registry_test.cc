@@ -15,7 +15,9 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 ModelRegistry::Model Named(const std::string& name) {
-  return std::make_shared<const ServedModel>(ServedModel{.name = name});
+  auto model = std::make_shared<ServedModel>();
+  model->name = name;
+  return model;
 }
 
 std::vector<std::string> Names(const ModelRegistry& models) {
