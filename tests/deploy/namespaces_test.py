@@ -30,7 +30,7 @@ GRPC_PORT, METRICS_PORT, EDGE_PORT = 50051, 9090, 50052
 SERVERS = 3
 PATIENCE_SECONDS = 60
 SETTLE_SECONDS, COUNT_SECONDS = 2, 3
-LOAD_SECONDS = 25
+LOAD_SECONDS = 45  # longer than servers take to start, drain and be found on a busy machine
 TYPE_A, CLASS_IN = 1, 1
 
 
