@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "core/kernels/transpose_args.h"
+
 namespace contexture::simd_avx2 {
 
 inline __m256i FirstLanes(int n) {
@@ -63,15 +65,8 @@ inline F32 ScaleByPowerOfTwo(F32 a, F32 n) {
   return {_mm256_mul_ps(a.v, _mm256_castsi256_ps(exponent))};
 }
 
-struct TransposeArgs {
-  const float* rows;
-  long stride;
-  int num_rows;
-  int num_columns;
-  float* out;
-  long out_stride;
-};
-inline void Transpose(const TransposeArgs& args) {
+// See transpose_args.h.
+inline void Transpose(const kernels::TransposeArgs& args) {
   __m256 r[8], t[8];
 #pragma GCC unroll 8
   for (int i = 0; i < 8; ++i) {

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "core/kernels/transpose_args.h"
+
 namespace contexture::simd_avx512 {
 
 inline __mmask16 FirstLanes(int n) {
@@ -52,15 +54,8 @@ inline F32 Round(F32 a) {
 }
 inline F32 ScaleByPowerOfTwo(F32 a, F32 n) { return {_mm512_scalef_ps(a.v, n.v)}; }
 
-struct TransposeArgs {
-  const float* rows;
-  long stride;
-  int num_rows;
-  int num_columns;
-  float* out;
-  long out_stride;
-};
-inline void Transpose(const TransposeArgs& args) {
+// See transpose_args.h.
+inline void Transpose(const kernels::TransposeArgs& args) {
   __m512 r[16], t[16];
 #pragma GCC unroll 16
   for (int i = 0; i < 16; ++i) {

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "core/kernels/transpose_args.h"
+
 namespace contexture::simd_generic {
 
 struct F32 {
@@ -77,17 +79,8 @@ inline F32 ScaleByPowerOfTwo(F32 a, F32 n) {
   return {a.v * (F32::Lanes)exponent};
 }
 
-// out[d * out_stride + i] = rows[i * stride + d] for the lanes i and the columns d < num_columns,
-// at most kLanes; rows from num_rows on count as zeros and are not read.
-struct TransposeArgs {
-  const float* rows;
-  long stride;
-  int num_rows;
-  int num_columns;
-  float* out;
-  long out_stride;
-};
-inline void Transpose(const TransposeArgs& args) {
+// See transpose_args.h.
+inline void Transpose(const kernels::TransposeArgs& args) {
   for (int d = 0; d < args.num_columns; ++d) {
     for (int i = 0; i < F32::kLanes; ++i) {
       args.out[d * args.out_stride + i] = i < args.num_rows ? args.rows[i * args.stride + d] : 0.0f;
