@@ -36,6 +36,9 @@ absl::StatusOr<std::shared_ptr<const BrgemmKernel>> BrgemmKernel::Create(const B
       Check(dnnl_brgemm_create(&kernel->handle_, s.m, s.n, s.k, /*batch_size=*/1, s.a_stride,
                                s.b_stride, s.c_stride, dnnl_f32, dnnl_f32, dnnl_f32),
             "create", s);
+  if (s.accumulate) {
+    status.Update(Check(dnnl_brgemm_set_add_C(kernel->handle_, 1), "accumulate", s));
+  }
   status.Update(Check(dnnl_brgemm_finalize(kernel->handle_), "finalize", s));
   size_t scratch = 0;
   status.Update(Check(dnnl_brgemm_get_scratchpad_size(kernel->handle_, &scratch), "scratch", s));

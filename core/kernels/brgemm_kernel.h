@@ -7,12 +7,13 @@
 
 namespace contexture::kernels {
 
-// C[m, n] = A[m, k] B[k, n] in float, as machine code made for these numbers by oneDNN's
-// micro-kernel API (its C form: the same in 3.7 and later; a call allocates a few bytes).
+// C[m, n] = A[m, k] B[k, n] in float, or C += A B, as machine code made for these numbers by
+// oneDNN's micro-kernel API (its C form: the same in 3.7 and later; a call allocates a few bytes).
 // Immutable, thread safe.
 struct BrgemmShape {
   int m, n, k;
   int a_stride, b_stride, c_stride;
+  bool accumulate = false;  // C += A B
   bool operator==(const BrgemmShape&) const = default;
 };
 

@@ -73,8 +73,8 @@ void Convolution::Run(const PackedBatch& batch, FloatWorkspace& workspace) const
   for (int sequence = 0; sequence < batch.num_sequences(); ++sequence) {
     const size_t at = batch.offsets[sequence] * hidden;
     const int length = batch.length(sequence);
-    for (int first = 0; first < length; first += kBlockRows) {
-      const int rows = std::min(kBlockRows, length - first);
+    for (int first = 0, rows; first < length; first += rows) {
+      rows = workspace.BlockRows(length - first);
       Gather({workspace.hidden.data() + at, length, first, rows}, workspace.windows.data());
       linear_->Run(workspace.windows.data(), rows,
                    workspace.convolved.data() + at + first * hidden);

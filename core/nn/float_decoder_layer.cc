@@ -1,6 +1,5 @@
 #include "core/nn/float_decoder_layer.h"
 
-#include <algorithm>
 
 #include "core/base/status_macros.h"
 #include "core/nn/kernel_types.h"
@@ -60,8 +59,9 @@ void FloatDecoderLayer::Run(const PackedBatch& target, const PackedBatch& source
   AttendToTarget(target, workspace);
   AttendToSource(target, source, workspace);
   const int tokens = target.num_tokens();
-  for (int first = 0; first < tokens; first += kBlockRows) {
-    FeedForward(first, std::min(kBlockRows, tokens - first), workspace);
+  for (int first = 0, rows; first < tokens; first += rows) {
+    rows = workspace.BlockRows(tokens - first);
+    FeedForward(first, rows, workspace);
   }
 }
 

@@ -15,7 +15,7 @@ class FloatFeedForward {
   explicit FloatFeedForward(const LayerContext& context);
   absl::Status Init(const LayerWeights& weights);
 
-  // ROWS <= kBlockRows rows: from INPUT [rows, hidden] to OUTPUT [rows, hidden], which may be
+  // ROWS <= max_block_rows rows: from INPUT [rows, hidden] to OUTPUT [rows, hidden], which may be
   // INPUT.
   void Run(const float* input, int rows, float* output, FloatWorkspace& workspace) const;
   const float* bias() const { return down_->bias(); }

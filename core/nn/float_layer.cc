@@ -1,6 +1,5 @@
 #include "core/nn/float_layer.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "core/base/status_macros.h"
@@ -52,8 +51,9 @@ void FloatLayer::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
     GatherRows(rows, config_.hidden_size, workspace.hidden.data());
     GatherRows(rows, config_.attention.query_size(), workspace.context.data());
   }
-  for (int first = 0; first < tokens; first += kBlockRows) {
-    FinishRows(first, std::min(kBlockRows, tokens - first), workspace);
+  for (int first = 0, height; first < tokens; first += height) {
+    height = workspace.BlockRows(tokens - first);
+    FinishRows(first, height, workspace);
   }
 }
 

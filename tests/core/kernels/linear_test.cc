@@ -38,12 +38,12 @@ class LinearTest : public testing::TestWithParam<LinearBackend> {
 };
 
 TEST_P(LinearTest, EqualsReferenceForOddShapesAndAllRowCounts) {
-  for (auto [in, out] : {std::pair{1, 1}, {4, 12}, {32, 96}, {100, 65}, {384, 128}}) {
+  for (auto [in, out] : {std::pair{1, 1}, {4, 12}, {32, 96}, {100, 65}, {384, 128}, {2500, 70}}) {
     const auto weight = RandomWeights(in, out, 1), bias = RandomFloats(out, 2);
     auto linear = Make({in, out, in, out, Epilogue::kBiasGeluErf, DetectIsa()},
                        {{View(weight, {out, in}), View(bias, {out})}});
     ASSERT_NE(linear, nullptr);
-    for (int rows : {1, 2, 31, 32, 33, 64, 129}) {
+    for (int rows : {1, 2, 5, 6, 7, 65, 66, 67, 132, 265}) {
       const auto x = RandomFloats(static_cast<size_t>(rows) * in, 100 + rows);
       AlignedBuffer<float> got(static_cast<size_t>(rows) * out), want(got.size());
       linear->Run(x.data(), rows, got.data());
@@ -72,20 +72,23 @@ TEST_P(LinearTest, PartsAreStackedInOrderAndAMissingBiasIsZero) {
   EXPECT_EQ(linear->bias()[out], bias[0]);
 }
 
+// The second is deep enough to be summed in parts.
 TEST_P(LinearTest, RowsAreBitIdenticalAloneAndInAnyPosition) {
-  const int in = 384, out = 200, rows = 150;
-  const auto weight = RandomFloats(static_cast<size_t>(in) * out, 1), bias = RandomFloats(out, 2);
-  const auto x = RandomFloats(static_cast<size_t>(rows) * in, 3);
-  auto linear = Make({in, out, in, out, Epilogue::kBias, DetectIsa()},
-                     {{View(weight, {out, in}), View(bias, {out})}});
-  ASSERT_NE(linear, nullptr);
-  AlignedBuffer<float> all(static_cast<size_t>(rows) * out), alone(out);
-  linear->Run(x.data(), rows, all.data());
-  for (int row = 0; row < rows; ++row) {
-    linear->Run(x.data() + static_cast<size_t>(row) * in, 1, alone.data());
-    ASSERT_EQ(std::memcmp(alone.data(), all.data() + static_cast<size_t>(row) * out, alone.bytes()),
-              0)
-        << "row " << row;
+  for (const int in : {384, 2500}) {
+    const int out = 200, rows = 150;
+    const auto weight = RandomFloats(static_cast<size_t>(in) * out, 1), bias = RandomFloats(out, 2);
+    const auto x = RandomFloats(static_cast<size_t>(rows) * in, 3);
+    auto linear = Make({in, out, in, out, Epilogue::kBias, DetectIsa()},
+                       {{View(weight, {out, in}), View(bias, {out})}});
+    ASSERT_NE(linear, nullptr);
+    AlignedBuffer<float> all(static_cast<size_t>(rows) * out), alone(out);
+    linear->Run(x.data(), rows, all.data());
+    for (int row = 0; row < rows; ++row) {
+      linear->Run(x.data() + static_cast<size_t>(row) * in, 1, alone.data());
+      ASSERT_EQ(
+          std::memcmp(alone.data(), all.data() + static_cast<size_t>(row) * out, alone.bytes()), 0)
+          << "row " << row << " of depth " << in;
+    }
   }
 }
 
