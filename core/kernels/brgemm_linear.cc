@@ -15,8 +15,8 @@ namespace {
 
 // Rows and columns of a kernel's tile, and steps of its rows. oneDNN keeps 6 rows of 64 columns in
 // AVX-512's registers and takes as long for 1 or 2 rows as for 3: tiles whose height is a multiple
-// of 6 are 4 to 8 % faster than 32 x 64, on AVX2 too. There are few enough heights to have one exact
-// kernel each, made in 40 us.
+// of 6 are 4 to 8 % faster than 32 x 64, on AVX2 too. There are few enough heights to have one
+// exact kernel each, made in 40 us.
 constexpr int kRowStep = 6;
 constexpr int kPanelRows = 11 * kRowStep;
 constexpr int kPanelColumns = 64;
