@@ -170,7 +170,10 @@ Task EncodeCall::BuildTask(PlannedInput input, v1::Result& result) {
 void EncodeCall::OnTaskDone(absl::Status status, const TaskReport& report, v1::Result& result) {
   {
     absl::MutexLock lock(&mutex_);
-    RecordUsage(report, static_cast<int>(result.token_count()));
+    const bool computed = tally_.Add(report, static_cast<int>(result.token_count()));
+    if (computed && job_.caller.trace != nullptr) {
+      TraceCompute(*job_.caller.trace, report, backend_.model);
+    }
     if (IsRequestWide(status.code()) && request_status_.ok()) request_status_ = status;
   }
   for (int i = 0; status.ok() && i < result.outputs_size(); ++i) {
@@ -184,31 +187,15 @@ void EncodeCall::OnTaskDone(absl::Status status, const TaskReport& report, v1::R
   if (remaining_.fetch_sub(1, std::memory_order_acq_rel) == 1) FinishTasks();
 }
 
-void EncodeCall::RecordUsage(const TaskReport& report, int tokens) {
-  if (report.batch_tokens > 0) {
-    compute_share_ += report.compute_time * tokens / report.batch_tokens;
-  }
-  if (report.cached) return;
-  if (report.queue_time >= longest_wait_.queue_time) longest_wait_ = report;
-  if (!batches_.insert(report.compute_time).second) return;
-  compute_time_ += report.compute_time;
-  if (job_.caller.trace != nullptr && report.compute_time > absl::ZeroDuration()) {
-    TraceCompute(*job_.caller.trace, report, backend_.model);
-  }
-}
-
 void EncodeCall::FinishTasks() {
   absl::Status status;
   {
     absl::MutexLock lock(&mutex_);
     status = request_status_;
-    v1::Usage& usage = *job_.response->mutable_usage();
-    usage.set_queue_seconds(absl::ToDoubleSeconds(longest_wait_.queue_time));
-    if (job_.caller.trace != nullptr && !longest_wait_.cached) {
-      TraceQueue(*job_.caller.trace, longest_wait_);
+    *job_.response->mutable_usage() = tally_.usage();
+    if (job_.caller.trace != nullptr && !tally_.longest_wait().cached) {
+      TraceQueue(*job_.caller.trace, tally_.longest_wait());
     }
-    usage.set_compute_seconds(absl::ToDoubleSeconds(compute_time_));
-    usage.set_compute_share_seconds(absl::ToDoubleSeconds(compute_share_));
   }
   uint64_t tokens = 0, cached_tokens = 0;
   for (const v1::Result& result : job_.response->results()) {

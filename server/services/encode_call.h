@@ -5,13 +5,13 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/synchronization/mutex.h"
 #include "contexture/v1/encoder.pb.h"
 #include "server/services/backend.h"
 #include "server/services/caller.h"
 #include "server/services/request_plan.h"
+#include "server/services/usage_tally.h"
 
 namespace contexture {
 
@@ -55,7 +55,6 @@ class EncodeCall : public std::enable_shared_from_this<EncodeCall> {
   std::vector<Task> BuildTasks(Inputs inputs);
   Task BuildTask(PlannedInput input, v1::Result& result);
   void OnTaskDone(absl::Status status, const TaskReport& report, v1::Result& result);
-  void RecordUsage(const TaskReport& report, int tokens) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FinishTasks();
   void RecordItems(absl::StatusCode request_code) const;
   void Complete(absl::Status status);
@@ -70,11 +69,7 @@ class EncodeCall : public std::enable_shared_from_this<EncodeCall> {
   absl::Mutex mutex_;
   absl::Status request_status_
       ABSL_GUARDED_BY(mutex_);  // a fault of all tasks, such as the deadline
-  TaskReport longest_wait_ ABSL_GUARDED_BY(mutex_) = {.cached = true};  // of its tasks
-  absl::Duration compute_time_ ABSL_GUARDED_BY(mutex_);
-  absl::Duration compute_share_ ABSL_GUARDED_BY(mutex_);
-  // A batch is told from the others by its duration in nanoseconds.
-  absl::flat_hash_set<absl::Duration> batches_ ABSL_GUARDED_BY(mutex_);
+  UsageTally tally_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace contexture
