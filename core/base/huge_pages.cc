@@ -35,7 +35,7 @@ void* AllocateHugePages(size_t bytes) {
 }
 
 // AddressSanitizer sees the ends of buffers that it allocates itself.
-bool InSlab(size_t bytes) {
+bool InSlab([[maybe_unused]] size_t bytes) {
 #ifdef __SANITIZE_ADDRESS__
   return false;
 #else
@@ -43,42 +43,68 @@ bool InSlab(size_t bytes) {
 #endif
 }
 
+// A slab and the gaps between its buffers.
+class Slab {
+ public:
+  explicit Slab(char* data) : gaps_({{data, kSlabBytes}}) {}
+
+  // From the first gap that is large enough, or null.
+  char* Take(size_t bytes) {
+    for (auto gap = gaps_.begin(); gap != gaps_.end(); ++gap) {
+      const auto [data, size] = *gap;
+      if (size < bytes) continue;
+      gaps_.erase(gap);
+      if (size > bytes) gaps_.emplace(data + bytes, size - bytes);
+      return data;
+    }
+    return nullptr;
+  }
+
+  // Joins what is freed with the gaps around it.
+  void Give(char* data, size_t bytes) {
+    auto gap = gaps_.emplace(data, bytes).first;
+    const auto next = std::next(gap);
+    if (next != gaps_.end() && gap->first + gap->second == next->first) {
+      gap->second += next->second;
+      gaps_.erase(next);
+    }
+    if (gap == gaps_.begin()) return;
+    const auto before = std::prev(gap);
+    if (before->first + before->second != gap->first) return;
+    before->second += gap->second;
+    gaps_.erase(gap);
+  }
+
+  bool empty() const { return gaps_.size() == 1 && gaps_.begin()->second == kSlabBytes; }
+
+ private:
+  std::map<char*, size_t> gaps_;  // bytes, by address
+};
+
 class Slabs {
  public:
   void* Allocate(size_t bytes) {
-    const size_t wanted = RoundUp(bytes, kCacheLine);
+    bytes = RoundUp(bytes, kCacheLine);
     absl::MutexLock lock(&mutex_);
-    if (newest_ == nullptr || kSlabBytes - slabs_[newest_].used < wanted) {
-      newest_ = static_cast<char*>(AllocateHugePages(kSlabBytes));
-      slabs_.try_emplace(newest_);
+    for (auto& [base, slab] : slabs_) {
+      if (char* data = slab.Take(bytes); data != nullptr) return data;
     }
-    Slab& slab = slabs_[newest_];
-    char* data = newest_ + slab.used;
-    slab.used += wanted;
-    ++slab.buffers;
-    return data;
+    auto* base = static_cast<char*>(AllocateHugePages(kSlabBytes));
+    return slabs_.try_emplace(base, base).first->second.Take(bytes);
   }
 
   void Free(char* data, size_t bytes) {
     absl::MutexLock lock(&mutex_);
     const auto found = std::prev(slabs_.upper_bound(data));
-    auto& [base, slab] = *found;
-    // Temporary buffers come and go at the end.
-    if (data + RoundUp(bytes, kCacheLine) == base + slab.used) slab.used = data - base;
-    if (--slab.buffers != 0) return;
-    if (base == newest_) newest_ = nullptr;
-    std::free(base);
+    found->second.Give(data, RoundUp(bytes, kCacheLine));
+    if (!found->second.empty()) return;
+    std::free(found->first);
     slabs_.erase(found);
   }
 
  private:
-  struct Slab {
-    size_t used = 0;  // bytes from the beginning that were handed out
-    int buffers = 0;  // of these, not yet freed
-  };
   absl::Mutex mutex_;
   std::map<char*, Slab> slabs_ ABSL_GUARDED_BY(mutex_);  // by address
-  char* newest_ ABSL_GUARDED_BY(mutex_) = nullptr;       // hands out its rest
 };
 
 Slabs& SharedSlabs() {

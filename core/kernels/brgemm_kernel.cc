@@ -1,9 +1,7 @@
 #include "core/kernels/brgemm_kernel.h"
 
-#include <list>
-#include <utility>
-
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_format.h"
 #include "absl/synchronization/mutex.h"
 #include "core/kernels/kernel_counter.h"
@@ -22,7 +20,7 @@ absl::Status Check(dnnl_status_t status, const char* step, const BrgemmShape& s)
 }
 
 absl::Mutex shared_mutex(absl::kConstInit);
-using SharedKernels = std::list<std::pair<BrgemmShape, std::weak_ptr<const BrgemmKernel>>>;
+using SharedKernels = absl::flat_hash_map<BrgemmShape, std::weak_ptr<const BrgemmKernel>>;
 SharedKernels& Shared() ABSL_EXCLUSIVE_LOCKS_REQUIRED(shared_mutex) {
   static SharedKernels* kernels = new SharedKernels;
   return *kernels;
@@ -64,14 +62,12 @@ void BrgemmKernel::Run(const float* a, const float* b, float* c) const {
 absl::StatusOr<std::shared_ptr<const BrgemmKernel>> SharedBrgemmKernel(const BrgemmShape& shape) {
   absl::MutexLock lock(&shared_mutex);
   SharedKernels& kernels = Shared();
-  kernels.remove_if([](const auto& entry) { return entry.second.expired(); });
-  for (const auto& [known, weak] : kernels) {
-    if (known == shape) {
-      if (auto kernel = weak.lock()) return kernel;
-    }
+  if (const auto known = kernels.find(shape); known != kernels.end()) {
+    if (auto kernel = known->second.lock()) return kernel;
   }
+  absl::erase_if(kernels, [](const auto& entry) { return entry.second.expired(); });
   auto kernel = BrgemmKernel::Create(shape);
-  if (kernel.ok()) kernels.emplace_back(shape, *kernel);
+  if (kernel.ok()) kernels.emplace(shape, *kernel);
   return kernel;
 }
 

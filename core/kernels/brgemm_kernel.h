@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "oneapi/dnnl/dnnl_ukernel.h"
@@ -15,6 +16,11 @@ struct BrgemmShape {
   int a_stride, b_stride, c_stride;
   bool accumulate = false;  // C += A B
   bool operator==(const BrgemmShape&) const = default;
+  template <typename Hash>
+  friend Hash AbslHashValue(Hash hash, const BrgemmShape& s) {
+    return Hash::combine(std::move(hash), s.m, s.n, s.k, s.a_stride, s.b_stride, s.c_stride,
+                         s.accumulate);
+  }
 };
 
 class BrgemmKernel {

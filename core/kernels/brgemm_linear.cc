@@ -21,9 +21,10 @@ constexpr int kRowStep = 6;
 constexpr int kPanelRows = 11 * kRowStep;
 constexpr int kPanelColumns = 64;
 // Rows that share one pass over a weight panel while it is in the cache.
-constexpr int kBlockRows = 4 * kPanelRows;
-// A block's rows and a panel as deep as 4096 are more than an L2 cache of 1 MiB, and cost a third
-// of the speed. Such products are summed in parts of at most kChunk; shallower ones gain nothing.
+constexpr int kBlockRows = 5 * kPanelRows;
+// The rows of a tile and a panel of weights as deep as 4096 are 2 MiB, more than an L2 cache, and
+// cost a third of the speed. Such products are summed in parts of at most kChunk; shallower ones
+// gain nothing.
 constexpr int kDeep = 2048;
 constexpr int kChunk = 1024;
 

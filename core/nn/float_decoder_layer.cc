@@ -1,6 +1,5 @@
 #include "core/nn/float_decoder_layer.h"
 
-
 #include "core/base/status_macros.h"
 #include "core/nn/kernel_types.h"
 

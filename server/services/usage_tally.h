@@ -10,7 +10,7 @@ namespace contexture {
 // What the tasks of a request cost together. Not thread safe.
 class UsageTally {
  public:
-  // A task of TOKENS tokens. Whether it is the first of its batch.
+  // A task of TOKENS tokens. Whether it is the first of a batch that computed something.
   bool Add(const TaskReport& report, int tokens) {
     if (report.batch_tokens > 0) share_ += report.compute_time * tokens / report.batch_tokens;
     if (report.cached) return false;

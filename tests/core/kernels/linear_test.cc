@@ -89,6 +89,12 @@ TEST_P(LinearTest, RowsAreBitIdenticalAloneAndInAnyPosition) {
           std::memcmp(alone.data(), all.data() + static_cast<size_t>(row) * out, alone.bytes()), 0)
           << "row " << row << " of depth " << in;
     }
+    AlignedBuffer<float> first(all.size());
+    for (int count = 1; count <= 67; ++count) {  // each height of a tile
+      linear->Run(x.data(), count, first.data());
+      ASSERT_EQ(std::memcmp(first.data(), all.data(), sizeof(float) * count * out), 0)
+          << count << " rows of depth " << in;
+    }
   }
 }
 
