@@ -14,8 +14,7 @@ struct FloatWorkspace : Workspace {
 
   // Of LEFT rows, those that go through a whole feed-forward before the next rows do, so that the
   // intermediate activations stay in the cache. At most max_block_rows: a short rest joins the
-  // block before it, for each block reads all the weights.
-  // A convolution takes its windows by the same blocks.
+  // block before it, for each block reads all the weights. A convolution takes the same blocks.
   int block_rows = 0, max_block_rows = 0;
   int BlockRows(int left) const { return left <= max_block_rows ? left : block_rows; }
 

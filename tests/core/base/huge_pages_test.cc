@@ -89,9 +89,12 @@ class HugePagesMemoryTest : public testing::Test {
 };
 
 TEST_F(HugePagesMemoryTest, FreedBuffersLeaveTheProcess) {
-  const auto churn = [] {
+  ReleaseFreedMemory();
+  const size_t before = ResidentBytes();
+  const auto churn = [before] {
     std::vector<AlignedBuffer<char>> buffers;
     for (int i = 0; i < 100; ++i) buffers.emplace_back(kMiB);
+    EXPECT_GT(ResidentBytes(), before + 95 * kMiB);
     return 0;
   };
   EXPECT_LT(ResidentFor(churn), 20 * kMiB);

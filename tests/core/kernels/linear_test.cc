@@ -43,7 +43,7 @@ TEST_P(LinearTest, EqualsReferenceForOddShapesAndAllRowCounts) {
     auto linear = Make({in, out, in, out, Epilogue::kBiasGeluErf, DetectIsa()},
                        {{View(weight, {out, in}), View(bias, {out})}});
     ASSERT_NE(linear, nullptr);
-    for (int rows : {1, 2, 5, 6, 7, 65, 66, 67, 132, 265}) {
+    for (int rows : {1, 2, 5, 6, 7, 31, 32, 33, 64, 65, 66, 67, 129, 132, 265}) {
       const auto x = RandomFloats(static_cast<size_t>(rows) * in, 100 + rows);
       AlignedBuffer<float> got(static_cast<size_t>(rows) * out), want(got.size());
       linear->Run(x.data(), rows, got.data());
