@@ -73,12 +73,11 @@ void Convolution::Run(const PackedBatch& batch, FloatWorkspace& workspace) const
   for (int sequence = 0; sequence < batch.num_sequences(); ++sequence) {
     const size_t at = batch.offsets[sequence] * hidden;
     const int length = batch.length(sequence);
-    for (int first = 0, rows; first < length; first += rows) {
-      rows = workspace.BlockRows(length - first);
+    workspace.ForEachBlock(length, [&](int first, int rows) {
       Gather({workspace.hidden.data() + at, length, first, rows}, workspace.windows.data());
       linear_->Run(workspace.windows.data(), rows,
                    workspace.convolved.data() + at + first * hidden);
-    }
+    });
   }
   if (config_.convolution.activation.has_value()) return;
   float* convolved = workspace.convolved.data();

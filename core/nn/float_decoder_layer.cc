@@ -57,11 +57,8 @@ void FloatDecoderLayer::Run(const PackedBatch& target, const PackedBatch& source
                             FloatWorkspace& workspace) const {
   AttendToTarget(target, workspace);
   AttendToSource(target, source, workspace);
-  const int tokens = target.num_tokens();
-  for (int first = 0, rows; first < tokens; first += rows) {
-    rows = workspace.BlockRows(tokens - first);
-    FeedForward(first, rows, workspace);
-  }
+  workspace.ForEachBlock(target.num_tokens(),
+                         [&](int first, int rows) { FeedForward(first, rows, workspace); });
 }
 
 void FloatDecoderLayer::AttendToTarget(const PackedBatch& target, FloatWorkspace& workspace) const {

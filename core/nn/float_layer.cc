@@ -51,10 +51,8 @@ void FloatLayer::Run(const PackedBatch& batch, absl::Span<const uint32_t> rows,
     GatherRows(rows, config_.hidden_size, workspace.hidden.data());
     GatherRows(rows, config_.attention.query_size(), workspace.context.data());
   }
-  for (int first = 0, height; first < tokens; first += height) {
-    height = workspace.BlockRows(tokens - first);
-    FinishRows(first, height, workspace);
-  }
+  workspace.ForEachBlock(tokens,
+                         [&](int first, int count) { FinishRows(first, count, workspace); });
 }
 
 void FloatLayer::FinishRows(int first, int rows, FloatWorkspace& workspace) const {

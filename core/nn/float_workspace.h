@@ -15,8 +15,18 @@ struct FloatWorkspace : Workspace {
   // Of LEFT rows, those that go through a whole feed-forward before the next rows do, so that the
   // intermediate activations stay in the cache. At most max_block_rows: a short rest joins the
   // block before it, for each block reads all the weights. A convolution takes the same blocks.
-  int block_rows = 0, max_block_rows = 0;
   int BlockRows(int left) const { return left <= max_block_rows ? left : block_rows; }
+  int block_rows = 0, max_block_rows = 0;
+
+  // Calls body(first, rows) for the blocks of COUNT rows, in order.
+  template <typename Body>
+  void ForEachBlock(int count, const Body& body) const {
+    for (int first = 0; first < count;) {
+      const int rows = BlockRows(count - first);
+      body(first, rows);
+      first += rows;
+    }
+  }
 
   AlignedBuffer<float> embedded;         // [tokens, embedding]; empty without a projection
   AlignedBuffer<float> query_key_value;  // [tokens, query_size + 2 * key_size]

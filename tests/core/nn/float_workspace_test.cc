@@ -24,13 +24,13 @@ TEST(FloatWorkspaceTest, BlocksHoldEachRowOnceAndFitTheBuffers) {
         const FloatWorkspace workspace(config, tokens);
         const size_t width = gated ? 2 * inner : inner;
         int rows = 0;
-        while (rows < tokens) {
-          const int height = workspace.BlockRows(tokens - rows);
-          ASSERT_GT(height, 0);
-          ASSERT_LE(height * width, workspace.intermediate.size()) << inner << " " << tokens;
-          ASSERT_LE(size_t{3} * height * config.hidden_size, workspace.windows.size());
+        workspace.ForEachBlock(tokens, [&](int first, int height) {
+          EXPECT_EQ(first, rows);
+          EXPECT_GT(height, 0);
+          EXPECT_LE(height * width, workspace.intermediate.size()) << inner << " " << tokens;
+          EXPECT_LE(size_t{3} * height * config.hidden_size, workspace.windows.size());
           rows += height;
-        }
+        });
         EXPECT_EQ(rows, tokens) << inner;
       }
     }
